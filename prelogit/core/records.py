@@ -1,0 +1,167 @@
+"""What a search leaves behind: candidates, iterations, traces, results. Frozen, no tensors.
+
+The same records are stored, sent over REST and returned by the library, so their JSON
+names are the contract's names (``lambda_`` in Python is ``lambda`` in JSON).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FinishReason = Literal["stop", "length"]
+
+
+class Record(BaseModel):
+    """A frozen record whose JSON uses the contract's names."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        serialize_by_alias=True,
+        protected_namespaces=(),
+    )
+
+
+class Candidate(Record):
+    """One decoded response and its reward.
+
+    ``iteration`` counts from 1, ``sample`` from 0; together with seed and prompt id they
+    are the key of the candidate's noise. ``token_ids`` ends with the end token when
+    ``finish_reason`` is ``stop``.
+    """
+
+    iteration: int
+    sample: int
+    token_ids: tuple[int, ...]
+    text: str
+    reward: float
+    finish_reason: FinishReason
+
+
+class Seconds(Record):
+    """Wall-clock seconds of one iteration or result, by what they were spent on."""
+
+    decode: float = 0.0
+    reward: float = 0.0
+    wait: float = 0.0
+
+    def __add__(self, other: Seconds) -> Seconds:
+        return Seconds(
+            decode=self.decode + other.decode,
+            reward=self.reward + other.reward,
+            wait=self.wait + other.wait,
+        )
+
+
+class Iteration(Record):
+    """One round of n candidates, as the trace shows it.
+
+    ``k`` counts from 1; the draw from the final mean is the last and has ``final=True``.
+    ``weights`` are those of Eq. 18 (uniform 1/n where the method has none). ``lambda_`` is
+    the temperature that was used, ``None`` where the method has none or where all rewards
+    tie, so that any lambda gives the same weights. ``sigma2`` is the variance of this
+    round's noise, ``kl_gaussian`` the closed KL (nats) of this round's proposal from the
+    prior, ``step`` how far the mean moved towards the weighted noise (1 in the paper,
+    0 in a round that does not move it).
+    """
+
+    k: int
+    mean: float
+    std: float
+    best: float
+    best_so_far: float
+    ess: float | None = None
+    lambda_: float | None = Field(default=None, alias="lambda")
+    sigma2: float | None = None
+    kl_gaussian: float | None = None
+    step: float | None = None
+    rewards: tuple[float, ...]
+    weights: tuple[float, ...]
+    finish: tuple[FinishReason, ...]
+    tokens: int
+    seconds: Seconds
+    final: bool = False
+
+
+class Trace(Record):
+    """All iterations of one search of one prompt.
+
+    ``method`` holds the method's parameters with their defaults filled in; ``window`` is
+    the number of controlled tokens (tau) and ``dim`` the width of the pre-logits, so that
+    the mean U can be rebuilt from the trace alone.
+    """
+
+    prompt_id: str
+    method: dict[str, Any]
+    seed: int
+    window: int | None = None
+    dim: int | None = None
+    iterations: tuple[Iteration, ...] = ()
+
+
+class Kl(Record):
+    """KL (nats) of the aligned distribution from the base model, None where undefined.
+
+    ``gaussian``: closed form, of the final proposal from the prior. ``token_sampled``:
+    log-ratio summed along one response drawn from the aligned model (App. C.6).
+    ``token_exact``: the sum of exact per-token KLs along the same response.
+    """
+
+    gaussian: float | None = None
+    token_sampled: float | None = None
+    token_exact: float | None = None
+
+
+class BaselineResult(Record):
+    """A compute-matched baseline beside a result; ``margin`` = method's reward minus this one's."""
+
+    name: str
+    noise: str | None = None
+    reward: float | None
+    response: str | None
+    samples: int
+    generated_tokens: int = 0
+    seconds: float
+    margin: float | None
+    error: str | None = None
+
+
+class ModelRef(Record):
+    """A model by name and by a fingerprint of its weights and settings."""
+
+    name: str
+    fingerprint: str | None = None
+
+
+PromptStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+
+
+class Result(Record):
+    """The best candidate of one prompt with its costs; the contract's Result."""
+
+    job_id: str | None = None
+    prompt_id: str
+    index: int = 0
+    status: PromptStatus = "succeeded"
+    response: str | None = None
+    responses: tuple[Candidate, ...] = ()
+    finish_reason: FinishReason | None = None
+    reward: float | None = None
+    baselines: tuple[BaselineResult, ...] = ()
+    kl: Kl = Kl()
+    diversity: float | None = None
+    coherence: float | None = None
+    samples: int = 0
+    iterations: int = 0
+    prompt_tokens: int = 0
+    generated_tokens: int = 0
+    seconds: Seconds = Seconds()
+    seed: int = 0
+    model: ModelRef | None = None
+    reward_model: ModelRef | None = None
+    versions: dict[str, str] = {}
+    warnings: tuple[str, ...] = ()
+    error: str | None = None

@@ -1,0 +1,116 @@
+"""What a method asks of the engine, and what the engine hands back.
+
+Nothing here assumes that model and method share a process: plans carry numbers and keys,
+rollouts carry CPU tensors.
+
+Dimensions: n samples, T decoded tokens at most, tau = window, d = width of the pre-logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from prelogit.core.records import Iteration
+
+
+class NoiseKey(NamedTuple):
+    """Names the noise of one round: with sample and step it picks each number of it."""
+
+    seed: int
+    prompt: str
+    iteration: int  # from 1
+
+
+class SearchId(NamedTuple):
+    """One search of one prompt: arm 0 is the job's method, 1 and up its baselines."""
+
+    prompt: str
+    arm: int = 0
+
+
+class Gaussian(NamedTuple):
+    """Pre-logit noise: v_t = mean_t + sigma * standard_normal(key, sample, t), for t <= tau."""
+
+    mean: Tensor  # f32[tau, d] on CPU; U
+    sigma: float  # >= 0; 0 adds the mean alone
+    key: NoiseKey
+
+
+class Greedy(NamedTuple):
+    """The most likely token."""
+
+
+class TopP(NamedTuple):
+    """Nucleus sampling; temperature first, then the smallest set of mass >= top_p."""
+
+    temperature: float
+    top_p: float
+    key: NoiseKey
+
+
+Control = Gaussian | None
+Pick = Greedy | TopP
+
+
+class Plan(NamedTuple):
+    """n samples of one prompt. ``measure_kl`` also asks for both KL estimators of App. C.6."""
+
+    samples: int
+    control: Control
+    pick: Pick
+    max_new_tokens: int
+    measure_kl: bool = False
+
+
+class Rollouts(NamedTuple):
+    """What was decoded, sample by sample."""
+
+    token_ids: Tensor  # i64[n, T], -1 after the end
+    length: Tensor  # i32[n], the end token counted
+    stopped: Tensor  # bool[n]: ended by an end token (else by the limit)
+    u_dot_noise: Tensor  # f64[n]: sum over all tau steps of u_t . v_t, ended samples too
+    seconds: float  # of decoding, this plan's share of the steps it took part in
+    log_ratio: Tensor | None = None  # f64[n]: sum_t log P(y_t) - log P_base(y_t), with measure_kl
+    kl: Tensor | None = None  # f64[n]: sum_t KL(P || P_base), with measure_kl
+
+
+class Info(NamedTuple):
+    """What a round's update says of itself; goes into the trace."""
+
+    weights: tuple[float, ...]
+    ess: float | None = None
+    lambda_: float | None = None
+    sigma2: float | None = None
+    kl_gaussian: float | None = None
+    step: float | None = None
+    final: bool = False
+
+
+class Shape(NamedTuple):
+    """What a method must know of the model and the job: tau tokens of width d, and the limit T."""
+
+    window: int  # tau, resolved: at most max_new_tokens
+    dim: int  # d
+    max_new_tokens: int
+    seed: int
+    prompt: str
+
+
+class Method(NamedTuple):
+    """A method as pure functions over its own small state.
+
+    init(params, shape) -> state;  ask(state, params) -> Plan, or None when done;
+    tell(state, rollouts, rewards f64[n], params) -> (state, Info);
+    restore(rows, params, shape) -> the state after those rows, without a forward pass;
+    target(state, params) -> Plan of one draw from the aligned model (for its KL), or None.
+    """
+
+    params: type
+    init: Callable[[Any, Shape], Any]
+    ask: Callable[[Any, Any], Plan | None]
+    tell: Callable[[Any, Rollouts, Tensor, Any], tuple[Any, Info]]
+    restore: Callable[[Sequence[Iteration], Any, Shape], Any]
+    target: Callable[[Any, Any], Plan | None]

@@ -1,0 +1,216 @@
+"""What a client may post as a job, and what it gets back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from prelogit.wire.params import AISP, BestOfN, MethodField, Positive
+from prelogit.wire.problem import Problem
+
+JobStatus = Literal[
+    "queued", "running", "cancelling", "succeeded", "partial", "failed", "cancelled"
+]
+ENDED: frozenset[str] = frozenset({"succeeded", "partial", "failed", "cancelled"})
+Identifier = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f/\\?#]+$")]
+
+
+class Strict(BaseModel):
+    """Request bodies: no coercion (false is not 0), no unknown fields."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, populate_by_name=True, serialize_by_alias=True, frozen=True
+    )
+
+
+class Message(Strict):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class PromptItem(Strict):
+    """One prompt: an optional id, and either plain text or a conversation."""
+
+    id: Identifier | None = None
+    prompt: Annotated[str, Field(min_length=1)] | None = None
+    messages: Annotated[tuple[Message, ...], Field(min_length=1, strict=False)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.prompt is None) == (self.messages is None):
+            raise ValueError("give either prompt or messages, and not both")
+        if self.messages is not None and self.messages[-1].role == "assistant":
+            raise ValueError(
+                "the last message must not be the assistant's: it is what is searched for"
+            )
+        return self
+
+
+class RewardRef(Strict):
+    """The reward that steers the search, by its name in this installation."""
+
+    name: Identifier = "relevance"
+
+
+class Stop(Strict):
+    """When a prompt's search may end early; None means never.
+
+    reward: once the best reward reaches it. plateau: after so many rounds in a row without a
+    better candidate. seconds, tokens: budgets of one prompt, decoding and scoring counted.
+    """
+
+    reward: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    plateau: Annotated[int, Field(ge=1)] | None = None
+    seconds: Positive | None = None
+    tokens: Annotated[int, Field(ge=1)] | None = None
+
+
+class JobRequest(Strict):
+    """The body of ``POST /v1/jobs``; only ``prompts`` is required."""
+
+    model: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    prompts: Annotated[
+        tuple[Annotated[str, Field(min_length=1)] | PromptItem, ...],
+        Field(min_length=1, strict=False),
+    ]
+    method: MethodField = AISP()
+    baselines: Annotated[tuple[BestOfN, ...], Field(max_length=8, strict=False)] = ()
+    reward: RewardRef = RewardRef()
+    max_new_tokens: Annotated[int, Field(ge=1)] = 64
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    keep: Literal["best", "all"] = "best"
+    top_k: Annotated[int, Field(ge=1, le=1000)] = 1
+    stop: Stop = Stop()
+    template: Literal["chat", "none"] = "chat"
+    metadata: Annotated[dict[str, str], Field(max_length=32)] = {}
+    webhook: None = Field(
+        default=None, description="Not offered by this version: leave it out or send null."
+    )
+
+    @field_validator("prompts")
+    @classmethod
+    def _ids_are_unique(cls, prompts: tuple[str | PromptItem, ...]) -> tuple[str | PromptItem, ...]:
+        seen: set[str] = set()
+        for prompt in prompts:
+            if isinstance(prompt, PromptItem) and prompt.id is not None:
+                if prompt.id in seen:
+                    raise ValueError(
+                        f"the id {prompt.id!r} stands more than once; ids must be unique in a job"
+                    )
+                seen.add(prompt.id)
+        return prompts
+
+    def filled(self, *, model: str) -> JobRequest:
+        """The request as it is stored: model, prompt ids and sample counts filled in.
+
+        A prompt without an id gets ``p`` and its place, counted from 1 (``p1``, ``p2``, …),
+        stepping aside where a client already uses that name. A baseline without n gets as
+        many samples as the method scores.
+        """
+        taken = {p.id for p in self.prompts if isinstance(p, PromptItem) and p.id is not None}
+        items = []
+        for place, prompt in enumerate(self.prompts, start=1):
+            item = PromptItem(prompt=prompt) if isinstance(prompt, str) else prompt
+            if item.id is None:
+                name = f"p{place}"
+                while name in taken:
+                    name += "_"
+                taken.add(name)
+                item = item.model_copy(update={"id": name})
+            items.append(item)
+        method = self.method
+        if isinstance(method, BestOfN) and method.n is None:
+            method = method.model_copy(update={"n": method.samples})
+        baselines = tuple(
+            b if b.n is not None else b.model_copy(update={"n": method.samples})
+            for b in self.baselines
+        )
+        return self.model_copy(
+            update={
+                "model": self.model or model,
+                "prompts": tuple(items),
+                "method": method,
+                "baselines": baselines,
+            }
+        )
+
+
+class Counts(BaseModel):
+    """Prompts of a job by state."""
+
+    total: int
+    queued: int = 0
+    running: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+
+class Progress(BaseModel):
+    """How far a job is; iterations count those of baselines too. eta_seconds: None while unknown."""
+
+    iterations_done: int
+    iterations_total: int
+    fraction: float
+    eta_seconds: float | None = None
+
+
+class Usage(BaseModel):
+    """What a job has cost so far, generator and reward, baselines included."""
+
+    prompt_tokens: int = 0
+    generated_tokens: int = 0
+    candidates: int = 0
+    reward_calls: int = 0
+    reward_tokens: int = 0
+    decode_seconds: float = 0.0
+    reward_seconds: float = 0.0
+    wait_seconds: float = 0.0
+
+
+class BaselineSummary(BaseModel):
+    """A baseline over all finished prompts; margin = mean paired difference, method minus baseline."""
+
+    name: str
+    noise: str | None = None
+    mean: float | None
+    margin: float | None
+    margin_se: float | None
+
+
+class RewardSummary(BaseModel):
+    """Mean over the finished prompts: of the best reward, and of the first round's mean reward."""
+
+    mean_best: float | None = None
+    mean_first: float | None = None
+    baselines: list[BaselineSummary] = []
+
+
+class JobLinks(BaseModel):
+    self: str
+    results: str
+    trace: str
+    events: str
+
+
+class Job(BaseModel):
+    """A job as ``GET /v1/jobs/{id}`` shows it."""
+
+    id: str
+    object: Literal["job"] = "job"
+    status: JobStatus
+    created_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    expires_at: datetime | None = None
+    request: dict[str, Any]
+    counts: Counts
+    progress: Progress
+    usage: Usage
+    reward: RewardSummary
+    error: Problem | None = None
+    links: JobLinks
