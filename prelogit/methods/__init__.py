@@ -1,0 +1,8 @@
+"""The methods by the name that JSON carries; one paper, one file."""
+
+from __future__ import annotations
+
+from prelogit.methods import aisp, bon
+from prelogit.search.plan import Method
+
+METHODS: dict[str, Method] = {"aisp": aisp.METHOD, "bon": bon.METHOD}

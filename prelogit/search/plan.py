@@ -72,7 +72,8 @@ class Rollouts(NamedTuple):
     length: Tensor  # i32[n], the end token counted
     stopped: Tensor  # bool[n]: ended by an end token (else by the limit)
     u_dot_noise: Tensor  # f64[n]: sum over all tau steps of u_t . v_t, ended samples too
-    seconds: float  # of decoding, this plan's share of the steps it took part in
+    decode_seconds: float  # prefill, and this plan's share (by rows) of the steps it took part in
+    live_seconds: float  # wall time of those steps, shared with other plans
     log_ratio: Tensor | None = None  # f64[n]: sum_t log P(y_t) - log P_base(y_t), with measure_kl
     kl: Tensor | None = None  # f64[n]: sum_t KL(P || P_base), with measure_kl
 
@@ -105,7 +106,8 @@ class Method(NamedTuple):
     init(params, shape) -> state;  ask(state, params) -> Plan, or None when done;
     tell(state, rollouts, rewards f64[n], params) -> (state, Info);
     restore(rows, params, shape) -> the state after those rows, without a forward pass;
-    target(state, params) -> Plan of one draw from the aligned model (for its KL), or None.
+    target(state, params) -> Plan of one draw from the aligned model (for its KL), or None;
+    warn(rows, params, shape) -> what a user should know of the finished search.
     """
 
     params: type
@@ -114,3 +116,4 @@ class Method(NamedTuple):
     tell: Callable[[Any, Rollouts, Tensor, Any], tuple[Any, Info]]
     restore: Callable[[Sequence[Iteration], Any, Shape], Any]
     target: Callable[[Any, Any], Plan | None]
+    warn: Callable[[Sequence[Iteration], Any, Shape], tuple[str, ...]]

@@ -1,0 +1,85 @@
+"""From the last hidden state to logits, by the model's own code, noise added on the way.
+
+The pre-logit is whatever enters the output layer. Some architectures scale the hidden state
+before it, others scale, cap or bias the logits after it (Gemma 2 and 3, Cohere, Granite,
+MiniCPM). Instead of listing them, the model's own forward runs with its decoder replaced by
+one that hands back a given hidden state.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.modeling_outputs import MoeModelOutputWithPast
+
+from prelogit.core.errors import ModelError
+
+
+class _GivenHidden(nn.Module):
+    """Stands where the decoder was and returns what it was given."""
+
+    def forward(self, *args: Any, inputs_embeds: Tensor, **kwargs: Any) -> MoeModelOutputWithPast:
+        return MoeModelOutputWithPast(last_hidden_state=inputs_embeds)
+
+
+class _NoisyOutput(nn.Module):
+    """The output layer, with something added to its input."""
+
+    def __init__(self, output: nn.Module) -> None:
+        super().__init__()
+        self.output = output
+        self.added: Tensor | None = None
+
+    def forward(self, prelogit: Tensor) -> Tensor:
+        if self.added is not None:
+            prelogit = prelogit + self.added.to(prelogit.dtype)
+        logits: Tensor = self.output(prelogit)
+        return logits
+
+
+class Head:
+    """The tail of a causal language model, from hidden state to logits."""
+
+    def __init__(self, model: Any) -> None:
+        output = model.get_output_embeddings()
+        place = next((name for name, child in model.named_children() if child is output), None)
+        decoder = model.base_model_prefix
+        if output is None or place is None or not hasattr(model, decoder):
+            raise ModelError(
+                f"{type(model).__name__} has no output layer over a decoder, so its pre-logits cannot "
+                "be reached: choose a causal language model"
+            )
+        self.dim: int = output.in_features
+        self.device: torch.device = output.weight.device
+        self._output = _NoisyOutput(output)
+        # A shallow copy shares all weights; only its table of children is its own.
+        self._tail = copy.copy(model)
+        self._tail._modules = dict(model._modules)
+        self._tail._modules[decoder] = _GivenHidden()
+        self._tail._modules[place] = self._output
+
+    def logits(self, hidden: Tensor, added: Tensor | None = None) -> Tensor:
+        """[R, V] logits of hidden states [R, d], with ``added`` [R, d] on the pre-logits."""
+        self._output.added = None if added is None else added[:, None]
+        logits: Tensor = self._tail(inputs_embeds=hidden[:, None], use_cache=False).logits
+        return logits[:, -1]
+
+
+def check_head(head: Head, decoder: Any, model: Any) -> None:
+    """Compare with the whole model on a few tokens.
+
+    Raises: ModelError: the tail does not reproduce the model's logits.
+    """
+    ids = torch.arange(1, 5, device=model.device)[None]
+    with torch.inference_mode():
+        want = model(input_ids=ids).logits[0, -1].float()
+        got = head.logits(decoder(input_ids=ids).last_hidden_state[:, -1])[0].float()
+    spread = float(want.max() - want.min())
+    if not torch.allclose(got, want, rtol=0, atol=max(1e-3, 0.02 * spread)):
+        raise ModelError(
+            f"the logits of {type(model).__name__} are not a function of its last hidden state alone; "
+            "such a model cannot be steered at its pre-logits"
+        )

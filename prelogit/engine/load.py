@@ -1,0 +1,227 @@
+"""Load a causal language model so that its pre-logits can be steered."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
+
+from prelogit.core.errors import ModelError
+from prelogit.core.records import ModelRef
+from prelogit.engine import attention
+from prelogit.engine.decoder import Decoder, PlainDecoder, SharedDecoder
+from prelogit.engine.embedded import ensure
+from prelogit.engine.engine import Engine
+from prelogit.engine.head import Head, check_head
+from prelogit.engine.prefix import Group
+from prelogit.text import EMBEDDED, context_length, model_folder
+
+Attention = Literal["auto", "shared", "sdpa", "eager"]
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded model with all that decoding needs."""
+
+    name: str
+    fingerprint: str
+    module: Any
+    tokenizer: Any
+    decoder: Decoder
+    head: Head
+    ends: frozenset[int]
+    context: int | None
+    attention: str
+    max_rows: int
+
+    @property
+    def dim(self) -> int:
+        """d, the width of the pre-logits."""
+        return self.head.dim
+
+    @property
+    def ref(self) -> ModelRef:
+        """Name and fingerprint, as results carry them."""
+        return ModelRef(name=self.name, fingerprint=self.fingerprint)
+
+    def engine(self) -> Engine:
+        """A fresh engine on this model."""
+        return Engine(self.decoder, self.head, self.ends, self.max_rows)
+
+
+def load_model(
+    name: str = EMBEDDED,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    attention: Attention = "auto",
+    max_rows: int | None = None,
+    home: Path | str | None = None,
+) -> Model:
+    """Load a model by alias, Hugging Face id or folder.
+
+    Args:    device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
+             dtype: "auto" (float32 on CPU, bfloat16 elsewhere), "float32", "bfloat16", "float16".
+             attention: "auto" shares the prompt among its samples where the architecture
+             allows it; "shared" insists on that; "sdpa" and "eager" are transformers' own.
+             max_rows: most samples decoded at the same time; None: 128 on CPU, 256 elsewhere.
+    Raises:  ModelError: says what is wrong and the cure.
+    """
+    where = _device(device)
+    kind = _dtype(dtype, where)
+    if name == EMBEDDED:
+        ensure(name, home)
+    folder = model_folder(name, home=home)
+    plain = attention if attention in ("sdpa", "eager") else "sdpa"
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        module: Any
+        try:
+            module = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=kind, attn_implementation=plain
+            )
+        except ValueError:  # an architecture without SDPA
+            module = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=kind, attn_implementation="eager"
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"the model {name!r} cannot be loaded as a causal language model: give a Hugging Face "
+            "id that this machine can reach or has in its cache, or a local folder"
+        ) from error
+    module = module.eval().to(where)
+    return prepare(
+        name,
+        module,
+        tokenizer,
+        attention=attention,
+        max_rows=max_rows,
+        context=context_length(name, home=home),
+    )
+
+
+def prepare(
+    name: str,
+    module: Any,
+    tokenizer: Any,
+    *,
+    attention: Attention = "auto",
+    max_rows: int | None = None,
+    context: int | None = None,
+) -> Model:
+    """The same for a model that is already in memory (its attention may be switched)."""
+    head = Head(module)
+    decoder = module.base_model
+    check_head(head, decoder, module)
+    way, kind = _decoder(module, attention)
+    rows = max_rows or (128 if module.device.type == "cpu" else 256)
+    if rows < 1:
+        raise ModelError("max_rows must be at least 1")
+    ends = _end_tokens(module, tokenizer)
+    return Model(
+        name, _fingerprint(module), module, tokenizer, way, head, ends, context, kind, rows
+    )
+
+
+def _device(device: str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        where = torch.device(device)
+    except RuntimeError as error:
+        raise ModelError(f"device {device!r} is none: use auto, cpu, cuda or cuda:N") from error
+    if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
+        raise ModelError(
+            f"device {device!r} is not there: this machine shows {torch.cuda.device_count()} CUDA "
+            "devices; use device cpu or auto"
+        )
+    return where
+
+
+def _dtype(dtype: str, device: torch.device) -> torch.dtype:
+    if dtype == "auto":
+        return torch.float32 if device.type == "cpu" else torch.bfloat16
+    if dtype not in _DTYPES:
+        raise ModelError(f"dtype {dtype!r} is none: use auto, {', '.join(_DTYPES)}")
+    return _DTYPES[dtype]
+
+
+def _end_tokens(module: Any, tokenizer: Any) -> frozenset[int]:
+    """Every token that ends an answer: generation settings, else configuration; and the tokenizer's.
+
+    Written back to the generation settings, so that ``generate`` on this model stops alike.
+    """
+    found: set[int] = set()
+    generation = getattr(module, "generation_config", None)
+    declared = getattr(generation, "eos_token_id", None)
+    if declared is None:
+        declared = getattr(module.config.get_text_config(), "eos_token_id", None)
+    if declared is not None:
+        found.update([declared] if isinstance(declared, int) else declared)
+    if getattr(tokenizer, "eos_token_id", None) is not None:
+        found.add(tokenizer.eos_token_id)
+    if generation is not None and found:
+        generation.eos_token_id = sorted(found)
+    return frozenset(int(token) for token in found)
+
+
+def _decoder(module: Any, wanted: Attention) -> tuple[Decoder, str]:
+    """The way that fits, tried on a few tokens against transformers' own attention."""
+    decoder, config = module.base_model, module.config.get_text_config()
+    plain = PlainDecoder(decoder, config)
+    if wanted in ("sdpa", "eager"):
+        return plain, wanted
+    before = module.config._attn_implementation
+    attention.register()
+    try:
+        want = _probe(plain)
+        module.set_attn_implementation(attention.NAME)
+        shared = SharedDecoder(decoder, config.num_hidden_layers)
+        apart = float((_probe(shared) - want).abs().max() / want.abs().max())
+        if apart < (1e-3 if module.dtype == torch.float32 else 0.1):
+            return shared, "shared"
+        reason = f"its results differ by {apart:.1%}"
+    except Exception as error:  # noqa: BLE001 - any failure of a foreign model means: not this way
+        reason = f"{type(error).__name__} in its attention"
+    module.set_attn_implementation(before)
+    if wanted == "shared":
+        raise ModelError(
+            f"{type(module).__name__} cannot share a prompt among its samples ({reason}): "
+            'use attention "auto"'
+        )
+    warnings.warn(
+        f"{type(module).__name__} cannot share a prompt among its samples ({reason}); each sample "
+        "keeps its own copy of the prompt's keys and values, which costs memory and time",
+        stacklevel=3,
+    )
+    return plain, before
+
+
+@torch.inference_mode()
+def _probe(way: Decoder) -> torch.Tensor:
+    """The hidden state after a short prompt and two tokens of two samples."""
+    prefix = way.prefill([1, 2, 3, 4, 5])
+    group = Group(prefix, range(2), 4)
+    for tokens in ([6, 7], [8, 9]):
+        way.forward([group], torch.tensor(tokens, device=prefix.hidden.device))
+    hidden = group.hidden
+    way.keep(group, [])
+    return hidden.float()
+
+
+def _fingerprint(module: Any) -> str:
+    """16 hex digits over configuration, dtype and a sample of every weight: where it lies on disk is no part of it."""
+    digest = hashlib.sha256(f"{type(module).__name__} {module.dtype}".encode())
+    for name, weight in sorted(module.state_dict().items()):
+        flat = weight.detach().flatten()
+        sample = flat[:: max(1, len(flat) // 64)][:64].float().cpu().numpy().tobytes()
+        digest.update(f"{name} {tuple(weight.shape)}".encode() + sample)
+    return digest.hexdigest()[:16]
