@@ -40,10 +40,15 @@ class Engine:
         """Make a prompt known; its keys and values are computed when first needed, once."""
         self._prompts[prompt] = token_ids
 
+    def drop(self, search: SearchId) -> None:
+        """Forget whatever is queued or decoded for a search."""
+        self._waiting = [work for work in self._waiting if work.search != search]
+        for _, group in (pair for pair in self._live if pair[0].search == search):
+            self._decoder.keep(group, [])
+        self._live = [pair for pair in self._live if pair[0].search != search]
+
     def release(self, prompt: str) -> None:
-        """Forget a prompt, its keys and values, and whatever is still decoded for it."""
-        self._waiting = [work for work in self._waiting if work.search.prompt != prompt]
-        self._live = [pair for pair in self._live if pair[0].search.prompt != prompt]
+        """Forget a prompt with its keys and values; its searches have ended or been dropped."""
         self._prompts.pop(prompt, None)
         self._prefixes.pop(prompt, None)
 
@@ -153,7 +158,11 @@ class Engine:
             work.ended += m - len(rows)
             if len(rows) < m:
                 self._decoder.keep(group, rows)
-            kept.append(tokens[first : first + m][torch.tensor(rows, dtype=torch.long, device=tokens.device)])
+            kept.append(
+                tokens[first : first + m][
+                    torch.tensor(rows, dtype=torch.long, device=tokens.device)
+                ]
+            )
             first += m
         self._live = [pair for pair in self._live if pair[1].live]
         if self._live:

@@ -1,0 +1,152 @@
+"""One search under way: the method's state, its trace, and the candidates that are kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+from torch import Tensor
+
+from prelogit.core.records import Candidate, FinishReason, Iteration, Kl, Seconds
+from prelogit.search.plan import Method, Plan, Rollouts, Shape
+from prelogit.wire.jobs import Stop
+
+Keep = Literal["best", "all"]
+Ending = Literal["done", "cancelled", "abandoned", "failed"]
+
+
+class Search(NamedTuple):
+    """What is searched, by which method; ``rows`` and ``kept`` are what an earlier run stored."""
+
+    method: Method
+    params: Any
+    shape: Shape
+    keep: Keep = "best"
+    top_k: int = 1
+    stop: Stop = Stop()
+    rows: tuple[Iteration, ...] = ()
+    kept: tuple[Candidate, ...] = ()
+
+
+class Outcome(NamedTuple):
+    """What a search ended with; ``kept`` has the best first."""
+
+    ending: Ending
+    rows: tuple[Iteration, ...]
+    kept: tuple[Candidate, ...]
+    kl: Kl
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+
+
+class Course:
+    """A search between its first question and its outcome."""
+
+    def __init__(self, search: Search) -> None:
+        self.search = search
+        self.state = search.method.restore(search.rows, search.params, search.shape)
+        self.rows = list(search.rows)
+        self.kept = rank(search.kept)
+        self.asked = 0.0  # when the plan under way was asked for
+
+    def ask(self) -> Plan | None:
+        """The next plan, or None when the method is done."""
+        self.asked = time.perf_counter()
+        plan: Plan | None = self.search.method.ask(self.state, self.search.params)
+        return plan
+
+    def target(self) -> Plan | None:
+        """The plan that measures the aligned model's KL, where the method has one."""
+        self.asked = time.perf_counter()
+        plan: Plan | None = self.search.method.target(self.state, self.search.params)
+        return plan
+
+    def tell(
+        self, rollouts: Rollouts, texts: Sequence[str], rewards: Tensor, reward_seconds: float
+    ) -> tuple[Iteration, tuple[Candidate, ...]]:
+        """Update method, trace and kept candidates; returns the row and what to store with it."""
+        k = len(self.rows) + 1
+        self.state, info = self.search.method.tell(
+            self.state, rollouts, rewards, self.search.params
+        )
+        drawn = candidates(k, rollouts, texts, rewards)
+        values = [candidate.reward for candidate in drawn]
+        best = max(values)
+        elapsed = time.perf_counter() - self.asked
+        row = Iteration(
+            k=k,
+            mean=float(rewards.mean()),
+            std=float(rewards.std(correction=0)),
+            best=best,
+            best_so_far=max(best, self.rows[-1].best_so_far) if self.rows else best,
+            ess=info.ess,
+            lambda_=info.lambda_,
+            sigma2=info.sigma2,
+            kl_gaussian=info.kl_gaussian,
+            step=info.step,
+            rewards=tuple(values),
+            weights=info.weights,
+            finish=tuple(candidate.finish_reason for candidate in drawn),
+            tokens=int(rollouts.length.sum()),
+            seconds=Seconds(
+                decode=rollouts.decode_seconds,
+                reward=reward_seconds,
+                # Neither decoded nor scored: waiting for room in the batch or for the loop.
+                wait=max(0.0, elapsed - rollouts.live_seconds - reward_seconds),
+            ),
+            final=info.final,
+        )
+        self.rows.append(row)
+        self.kept = rank([*self.kept, *drawn])
+        if self.search.keep == "all":
+            return row, drawn
+        self.kept = self.kept[: self.search.top_k]
+        return row, tuple(self.kept)
+
+    def outcome(self, ending: Ending, *, kl: Kl | None = None, error: str | None = None) -> Outcome:
+        """How it ended."""
+        search = self.search
+        last = self.rows[-1].kl_gaussian if self.rows else None
+        return Outcome(
+            ending,
+            tuple(self.rows),
+            tuple(self.kept),
+            kl or Kl(gaussian=last),
+            search.method.warn(self.rows, search.params, search.shape),
+            error,
+        )
+
+
+def rank(found: Sequence[Candidate]) -> list[Candidate]:
+    """Best first; of equals the one drawn first."""
+    return sorted(found, key=lambda c: (-c.reward, c.iteration, c.sample))
+
+
+def candidates(
+    k: int, rollouts: Rollouts, texts: Sequence[str], rewards: Tensor
+) -> tuple[Candidate, ...]:
+    """The round's rollouts with their texts and rewards."""
+    made = []
+    for sample, (ids, length, stopped, text, reward) in enumerate(
+        zip(
+            rollouts.token_ids.tolist(),
+            rollouts.length.tolist(),
+            rollouts.stopped.tolist(),
+            texts,
+            rewards.tolist(),
+            strict=True,
+        )
+    ):
+        finish: FinishReason = "stop" if stopped else "length"
+        made.append(
+            Candidate(
+                iteration=k,
+                sample=sample,
+                token_ids=tuple(ids[:length]),
+                text=text,
+                reward=reward,
+                finish_reason=finish,
+            )
+        )
+    return tuple(made)

@@ -1,0 +1,164 @@
+"""Run searches to their end: step the engine, score in the background, never in lock-step."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Literal, NamedTuple, Protocol
+
+from torch import Tensor
+
+from prelogit.core.errors import LeaseLostError, RewardError
+from prelogit.core.records import Candidate, Iteration, Kl
+from prelogit.search.course import Course, Ending, Outcome, Search
+from prelogit.search.plan import Plan, Rollouts, SearchId
+from prelogit.search.stop import should_stop
+
+Verdict = Literal["continue", "cancel", "abandon"]
+
+
+class Scored(NamedTuple):
+    """A round's texts and their rewards (f64[n]), and the seconds that scoring took."""
+
+    texts: list[str]
+    rewards: Tensor
+    seconds: float
+
+
+class Engine(Protocol):
+    """What the driver needs of an engine; the prompts have been admitted before."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step would do anything."""
+
+    def add(self, search: SearchId, plan: Plan) -> None:
+        """Queue a plan."""
+
+    def step(self) -> list[tuple[SearchId, Rollouts]]:
+        """One token for every live row; returns the plans that are complete now."""
+
+    def drop(self, search: SearchId) -> None:
+        """Forget whatever is queued or decoded for a search."""
+
+
+Judge = Callable[[SearchId, Rollouts], Awaitable[Scored]]
+OnIteration = Callable[[SearchId, Iteration, tuple[Candidate, ...]], Verdict]
+OnEnd = Callable[[SearchId, Outcome], None]
+
+
+async def run(
+    searches: Mapping[SearchId, Search],
+    engine: Engine,
+    judge: Judge,
+    *,
+    on_iteration: OnIteration,
+    on_end: OnEnd,
+) -> None:
+    """Search until every search has ended.
+
+    A prompt's arms end together when its method fails, is cancelled or abandoned. A
+    ``RewardError`` fails its own search; any other exception ends the run.
+    """
+    driver = _Driver(searches, engine, on_iteration, on_end)
+    pending: set[asyncio.Task[tuple[SearchId, Rollouts, Scored | RewardError]]] = set()
+
+    async def judged(
+        search: SearchId, rollouts: Rollouts
+    ) -> tuple[SearchId, Rollouts, Scored | RewardError]:
+        try:
+            return search, rollouts, await judge(search, rollouts)
+        except RewardError as error:
+            return search, rollouts, error
+
+    try:
+        for search in list(driver.courses):
+            driver.proceed(search)
+        while engine.busy or pending:
+            if engine.busy:
+                for search, rollouts in await asyncio.to_thread(engine.step):
+                    if search in driver.measuring:
+                        driver.measured(search, rollouts)
+                    else:
+                        pending.add(asyncio.create_task(judged(search, rollouts)))
+                done = {task for task in pending if task.done()}
+            else:
+                done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            pending -= done
+            for task in done:
+                driver.told(*task.result())
+    finally:
+        for task in pending:
+            task.cancel()
+
+
+class _Driver:
+    """The searches that have not ended, and the steps between two calls of the engine."""
+
+    def __init__(
+        self,
+        searches: Mapping[SearchId, Search],
+        engine: Engine,
+        on_iteration: OnIteration,
+        on_end: OnEnd,
+    ) -> None:
+        self.courses = {search: Course(what) for search, what in searches.items()}
+        self.measuring: set[SearchId] = set()
+        self._engine, self._on_iteration, self._on_end = engine, on_iteration, on_end
+
+    def proceed(self, search: SearchId) -> None:
+        """Ask for the next round; at the end, for the draw that measures the KL."""
+        course = self.courses[search]
+        plan = None if should_stop(course.search.stop, course.rows) else course.ask()
+        if plan is None and (plan := course.target()) is not None:
+            self.measuring.add(search)
+        if plan is None:
+            self._end(search, "done")
+        else:
+            self._engine.add(search, plan)
+
+    def told(self, search: SearchId, rollouts: Rollouts, scored: Scored | RewardError) -> None:
+        """Tell the method, report the row, and go on unless the report says otherwise."""
+        if (course := self.courses.get(search)) is None:  # ended with its prompt meanwhile
+            return
+        if isinstance(scored, RewardError):
+            self._stop(search, "failed", str(scored))
+            return
+        row, kept = course.tell(rollouts, scored.texts, scored.rewards, scored.seconds)
+        try:
+            verdict = self._on_iteration(search, row, kept)
+        except LeaseLostError:
+            verdict = "abandon"
+        match verdict:
+            case "continue":
+                self.proceed(search)
+            case "cancel":
+                self._stop(SearchId(search.prompt), "cancelled")
+            case "abandon":
+                self._stop(SearchId(search.prompt), "abandoned")
+
+    def measured(self, search: SearchId, rollouts: Rollouts) -> None:
+        """The KL of one draw from the aligned model is there: the search is complete."""
+        if (course := self.courses.get(search)) is None:
+            return
+        sampled, exact = rollouts.log_ratio, rollouts.kl
+        kl = Kl(
+            gaussian=course.rows[-1].kl_gaussian if course.rows else None,
+            token_sampled=None if sampled is None else float(sampled[0]),
+            token_exact=None if exact is None else float(exact[0]),
+        )
+        self._end(search, "done", kl=kl)
+
+    def _stop(self, search: SearchId, ending: Ending, error: str | None = None) -> None:
+        """End a search; with arm 0 go the prompt's baselines, which nobody will compare with."""
+        prompt = [one for one in self.courses if one.prompt == search.prompt]
+        for one in prompt if search.arm == 0 else [search]:
+            self._engine.drop(one)
+            self._end(one, ending, error=error)
+
+    def _end(
+        self, search: SearchId, ending: Ending, *, kl: Kl | None = None, error: str | None = None
+    ) -> None:
+        course = self.courses.pop(search)
+        self.measuring.discard(search)
+        self._on_end(search, course.outcome(ending, kl=kl, error=error))
