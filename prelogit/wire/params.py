@@ -23,29 +23,53 @@ class MethodParams(BaseModel):
 
 
 class AISP(MethodParams):
-    """Adaptive importance sampling on pre-logits (arXiv 2510.26219, Algorithm 1).
-
-    n: samples an iteration. iterations: kappa, updates of the mean; one more round of n is
-    drawn from the final mean, so ``samples = n * (iterations + 1)``. lambda_: temperature of
-    the weights in units of the reward, or "auto": at each round the one whose effective
-    sample size is 0.3 n. sigma2: variance of the noise per pre-logit coordinate. alpha:
-    relaxation of the prior. variance: "preserve" keeps the mean's and the noise's shares
-    of one budget, "fixed" is the published update. window: tau, the number of controlled
-    tokens, None for all. batch_size: b, prompts decoded together.
-    """
+    """Adaptive importance sampling on pre-logits (arXiv 2510.26219, Algorithm 1)."""
 
     PAPER: ClassVar[dict[str, Any]] = {"n": 32, "iterations": 32, "lambda": 0.3}
 
     name: Literal["aisp"] = "aisp"
-    preset: Literal["paper"] | None = None
-    n: Count = 16
-    iterations: Count = 8
-    lambda_: Positive | Literal["auto"] = Field(default="auto", alias="lambda")
-    sigma2: Positive = 0.5
-    alpha: Share = 0.9999
-    variance: Literal["preserve", "fixed"] = "preserve"
-    window: Count | None = None
-    batch_size: Count = 4
+    preset: Literal["paper"] | None = Field(
+        default=None,
+        description='"paper" is Algorithm 1 to the letter: fixed variance, n and iterations 32, '
+        "lambda a number (0.3)",
+    )
+    n: Count = Field(
+        default=16, description="samples an iteration", json_schema_extra={"unit": "samples"}
+    )
+    iterations: Count = Field(
+        default=8,
+        description="kappa, updates of the mean; one more round of n is drawn from the final "
+        "mean, so samples = n * (iterations + 1)",
+        json_schema_extra={"unit": "iterations"},
+    )
+    lambda_: Positive | Literal["auto"] = Field(
+        default="auto",
+        alias="lambda",
+        description='temperature of the weights, or "auto": at each round the one whose '
+        "effective sample size is 0.3 n",
+        json_schema_extra={"unit": "units of the reward"},
+    )
+    sigma2: Positive = Field(
+        default=0.5,
+        description="variance of the noise",
+        json_schema_extra={"unit": "variance of one pre-logit coordinate"},
+    )
+    alpha: Share = Field(default=0.9999, description="relaxation of the prior")
+    variance: Literal["preserve", "fixed"] = Field(
+        default="preserve",
+        description='"preserve" keeps the mean\'s and the noise\'s shares of one budget, "fixed" '
+        "is the published update",
+    )
+    window: Count | None = Field(
+        default=None,
+        description="tau, how many tokens are controlled; null: all of them",
+        json_schema_extra={"unit": "tokens"},
+    )
+    batch_size: Count = Field(
+        default=4,
+        description="b, prompts decoded together",
+        json_schema_extra={"unit": "prompts"},
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -83,20 +107,34 @@ class AISP(MethodParams):
 
 
 class BestOfN(MethodParams):
-    """Best of n independent samples, by nucleus sampling or by Gaussian pre-logit noise.
-
-    n: samples; None in a job means as many as the method it is compared with (128 when it
-    is the method itself). noise: None draws tokens with ``temperature`` and ``top_p``;
-    "gaussian" adds N(0, sigma2 I) to the pre-logits and decodes greedily.
-    """
+    """Best of n independent samples, by nucleus sampling or by Gaussian pre-logit noise."""
 
     name: Literal["bon"] = "bon"
-    n: Count | None = None
-    noise: Literal["gaussian"] | None = None
-    sigma2: Positive = 0.5
-    temperature: Positive = 0.6
-    top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.9
-    batch_size: Count = 4
+    n: Count | None = Field(
+        default=None,
+        description="samples; null: as many as the method that a baseline is compared with, 128 "
+        "when it is the method itself",
+        json_schema_extra={"unit": "samples"},
+    )
+    noise: Literal["gaussian"] | None = Field(
+        default=None,
+        description='null draws tokens with temperature and top_p; "gaussian" adds N(0, sigma2 I) '
+        "to the pre-logits and decodes greedily",
+    )
+    sigma2: Positive = Field(
+        default=0.5,
+        description="variance of the noise",
+        json_schema_extra={"unit": "variance of one pre-logit coordinate"},
+    )
+    temperature: Positive = Field(default=0.6, description="of the softmax, applied before top_p")
+    top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = Field(
+        default=0.9, description="the smallest set of tokens with this much mass is drawn from"
+    )
+    batch_size: Count = Field(
+        default=4,
+        description="b, prompts decoded together",
+        json_schema_extra={"unit": "prompts"},
+    )
 
     DEFAULT_N: ClassVar[int] = 128
 
