@@ -1,0 +1,1 @@
+"""Datasets in, datasets out: one file a format."""

@@ -1,0 +1,104 @@
+"""Read the prompts of a dataset: a file by its suffix and content, or a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO
+
+from prelogit.core.errors import InputError
+from prelogit.data.delimited import delimited_rows
+from prelogit.data.jsonl import jsonl_rows
+from prelogit.data.parquet import MAGIC, parquet_rows
+from prelogit.data.plain import plain_rows
+from prelogit.data.prompt import COLUMNS, prompt_of
+from prelogit.data.rows import Row
+from prelogit.wire.jobs import PromptItem
+
+_SHOWN = 5  # problems named before the rest is counted
+_TEXT = {".jsonl": jsonl_rows, ".ndjson": jsonl_rows, ".json": jsonl_rows, ".txt": plain_rows}
+_DELIMITED = {".csv": ",", ".tsv": "\t"}
+_KNOWN = ".jsonl, .csv, .tsv, .parquet or .txt"
+
+
+def read_prompts(path: Path | str) -> list[PromptItem]:
+    """All prompts of a JSONL, CSV, TSV, Parquet or text file, in its order.
+
+    Raises: InputError: names the file, the line or row, the column and the cure.
+    """
+    file = Path(path).expanduser()
+    try:
+        return _collect(str(path), _file_rows(file))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{path}: is a folder: name a file in it") from error
+    except PermissionError as error:
+        raise InputError(f"{path}: may not be read: check its permissions") from error
+
+
+def read_stream(stream: BinaryIO, name: str = "standard input") -> list[PromptItem]:
+    """All prompts of a stream: JSONL if its first line begins with a brace, else one a line."""
+    lines = iter(stream)
+    before: list[bytes] = []
+    for line in lines:
+        before.append(line)
+        if line.strip():
+            break
+    first = before[-1].lstrip(b"\xef\xbb\xbf \t") if before else b""
+    rows = jsonl_rows if first.startswith(b"{") else plain_rows
+    return _collect(name, rows(chain(before, lines)))
+
+
+def _file_rows(file: Path) -> Iterator[Row]:
+    suffix = file.suffix.lower()
+    with file.open("rb") as stream:
+        is_parquet = stream.read(len(MAGIC)) == MAGIC
+    if is_parquet != (suffix == ".parquet"):
+        raise InputError(
+            f"is a Parquet file named {suffix or 'without a suffix'}: rename it to .parquet"
+            if is_parquet
+            else "is not a Parquet file, though its name says so: rename it after what it holds"
+        )
+    if is_parquet:
+        yield from parquet_rows(file, COLUMNS)
+    elif suffix in _DELIMITED:
+        yield from delimited_rows(file, _DELIMITED[suffix])
+    elif suffix in _TEXT:
+        with file.open("rb") as stream:
+            yield from _TEXT[suffix](stream)
+    else:
+        raise InputError(f"the name must end in {_KNOWN}, so that the format is known")
+
+
+def _collect(name: str, rows: Iterable[Row]) -> list[PromptItem]:
+    items: list[PromptItem] = []
+    problems: list[InputError] = []
+    places: dict[str, str] = {}
+    try:
+        for row in rows:
+            try:
+                item = prompt_of(row)
+                if item.id is not None and item.id in places:
+                    raise InputError(
+                        f"{row.place}: the id {item.id!r} stands in {places[item.id]} already: "
+                        "ids must be unique in a file",
+                        field="id",
+                    )
+            except InputError as error:
+                problems.append(error)
+                continue
+            if item.id is not None:
+                places[item.id] = row.place
+            items.append(item)
+    except InputError as error:
+        problems.append(error)
+    if problems:
+        told = [f"{name}: {problem}" for problem in problems[:_SHOWN]]
+        if len(problems) > _SHOWN:
+            told.append(f"and {len(problems) - _SHOWN} more")
+        raise InputError("\n".join(told), field=problems[0].field)
+    if not items:
+        raise InputError(f"{name}: holds no prompt", field="prompts")
+    return items
