@@ -1,0 +1,49 @@
+"""Where a reward service is: its address without what must not be shown."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from prelogit.core.errors import InputError
+
+
+class Address(NamedTuple):
+    """A reward service's address. ``shown`` has neither user, password nor query."""
+
+    url: str  # without user and password, without a slash at the end
+    shown: str
+    login: tuple[str, str] | None
+    reward: str | None  # from #name at the end
+    loopback: bool  # on this machine
+
+    def __repr__(self) -> str:
+        return f"Address({self.shown!r})"
+
+
+def parse_address(url: str) -> Address:
+    """
+    Raises: InputError: no http(s) URL with a host; does not repeat the URL.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not host:
+        raise InputError(
+            "the reward service's URL must look like http://127.0.0.1:8100", field="reward"
+        )
+    place = f"[{host}]" if ":" in host else host
+    shown = f"{parts.scheme}://{place}" + (f":{port}" if port is not None else "")
+    login = None
+    if parts.username is not None:
+        login = (unquote(parts.username), unquote(parts.password or ""))
+    return Address(
+        url=shown + parts.path.rstrip("/"),
+        shown=shown,
+        login=login,
+        reward=unquote(parts.fragment) or None,
+        loopback=host in ("localhost", "::1") or host.startswith("127."),
+    )

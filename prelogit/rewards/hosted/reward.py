@@ -1,0 +1,52 @@
+"""A reward that is computed in this process: what it is, and its scoring function. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from prelogit.core.errors import InputError
+
+Conversation = Sequence[dict[str, str]]
+"""Messages with ``role`` and ``content``: what stands before a response."""
+
+
+class Scored(NamedTuple):
+    """Raw scores, one an item and in order; whether they are finite is checked by the caller."""
+
+    scores: list[float]
+    tokens: list[int]  # that the item cost; a text that repeats in the call costs once
+    truncated: list[bool] | None = None  # the item was longer than the model reads; None: no limit
+
+
+class HostedReward(NamedTuple):
+    """A loaded reward. ``score`` blocks, and is called from one thread at a time.
+
+    score(conversations, responses) -> Scored
+    Raises: InputError: a conversation that it cannot read.
+            RewardError: whatever else went wrong and was foreseen.
+    """
+
+    name: str
+    kind: str
+    description: str
+    fingerprint: str | None
+    low: float | None
+    high: float | None
+    score: Callable[[Sequence[Conversation], Sequence[str]], Scored]
+
+
+def last_user_text(conversation: Conversation, place: int = 0) -> str:
+    """The text of the last user turn, or of the last turn where no user speaks.
+
+    Raises: InputError: the conversation is empty; names its place.
+    """
+    if not conversation:
+        raise InputError(
+            f"conversation {place} has no messages: give at least one user message",
+            field=f"conversations[{place}]",
+        )
+    for message in reversed(conversation):
+        if message["role"] == "user":
+            return message["content"]
+    return conversation[-1]["content"]
