@@ -1,0 +1,166 @@
+"""Jobs: taking one in, looking at them, and what users do to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+from ulid import ULID
+
+from db.columns import dumped
+from db.lifecycle import cancel_requested, delete, request_cancel, retry, settle, status
+from db.models import GroupRow, JobRow, PromptRow, WakeupRow
+from db.session import now
+from db.views import listing, view
+from prelogit.core.errors import StoreError
+from prelogit.wire.jobs import JobRequest, PromptItem
+
+__all__ = [
+    "Created",
+    "IdempotencyConflictError",
+    "cancel_requested",
+    "create",
+    "delete",
+    "listing",
+    "request_cancel",
+    "retry",
+    "settle",
+    "status",
+    "view",
+]
+
+
+class IdempotencyConflictError(StoreError):
+    """An idempotency key came a second time, with another body."""
+
+
+class Created(NamedTuple):
+    """The job of a request; ``existing`` when an earlier request with the same key made it."""
+
+    job_id: str
+    group_ids: list[str]
+    existing: bool
+
+
+def create(
+    session: Session,
+    request: JobRequest,
+    *,
+    token_counts: Mapping[str, int],
+    idempotency_key: str | None,
+    body_hash: str,
+) -> Created:
+    """Store a job, its prompts, its groups and one wake-up a group.
+
+    Args:
+        request: with everything filled in (``JobRequest.filled``).
+        token_counts: tokens of each prompt, by prompt id. Prompts are grouped by length, so
+            that those decoded together are alike.
+        body_hash: tells a repeated request from another one with the same key.
+    Raises: IdempotencyConflictError.
+    """
+    if idempotency_key is not None:
+        existing = _existing(session, idempotency_key, body_hash)
+        if existing is not None:
+            return existing
+    time = now()
+    job_id = f"job_{ULID()}"
+    items = [item for item in request.prompts if isinstance(item, PromptItem) and item.id]
+    if len(items) != len(request.prompts):
+        raise StoreError("prompts without ids cannot be stored: fill the request in first")
+    try:
+        # Two requests with one key may both have found nothing above: the unique key decides.
+        with session.begin_nested():
+            session.execute(
+                insert(JobRow),
+                [_job_row(job_id, request, items, token_counts, idempotency_key, body_hash, time)],
+            )
+    except IntegrityError:
+        existing = _existing(session, idempotency_key, body_hash)
+        if existing is None:
+            raise StoreError("the job could not be stored: send it again") from None
+        return existing
+    group_ids = _insert_prompts(session, job_id, request, items, token_counts, time)
+    return Created(job_id, group_ids, existing=False)
+
+
+def _existing(session: Session, key: str | None, body_hash: str) -> Created | None:
+    row = session.execute(
+        select(JobRow.id, JobRow.body_hash).where(JobRow.idempotency_key == key)
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.body_hash != body_hash:
+        raise IdempotencyConflictError(
+            "this Idempotency-Key was used for another request: take a new key, or send the "
+            "same body again"
+        )
+    groups = session.scalars(
+        select(GroupRow.id).where(GroupRow.job_id == row.id).order_by(GroupRow.id)
+    )
+    return Created(row.id, list(groups), existing=True)
+
+
+def _job_row(
+    job_id: str,
+    request: JobRequest,
+    items: list[PromptItem],
+    token_counts: Mapping[str, int],
+    idempotency_key: str | None,
+    body_hash: str,
+    time: datetime,
+) -> dict[str, Any]:
+    body = request.model_dump(mode="json", by_alias=True)
+    size = len(dumped(body))
+    del body["prompts"]
+    return {
+        "id": job_id,
+        "status": "queued",
+        "created_at": time,
+        "idempotency_key": idempotency_key,
+        "body_hash": body_hash,
+        "request_bytes": size,
+        "prompt_count": len(items),
+        "rounds": sum(arm.rounds for arm in (request.method, *request.baselines)),
+        "prompt_tokens": sum(token_counts[str(item.id)] for item in items),
+        "settings": body,
+    }
+
+
+def _insert_prompts(
+    session: Session,
+    job_id: str,
+    request: JobRequest,
+    items: list[PromptItem],
+    token_counts: Mapping[str, int],
+    time: datetime,
+) -> list[str]:
+    order = sorted(range(len(items)), key=lambda place: token_counts[str(items[place].id)])
+    size = request.method.batch_size
+    groups = {f"grp_{ULID()}": order[at : at + size] for at in range(0, len(order), size)}
+    session.execute(
+        insert(GroupRow),
+        [{"id": group, "job_id": job_id, "woken_at": time} for group in groups],
+    )
+    session.execute(
+        insert(PromptRow),
+        [
+            {
+                "job_id": job_id,
+                "prompt_id": items[place].id,
+                "index": place,
+                "group_id": group,
+                "status": "queued",
+                "prompt_tokens": token_counts[str(items[place].id)],
+                "item": items[place].model_dump(mode="json"),
+            }
+            for group, places in groups.items()
+            for place in places
+        ],
+    )
+    session.execute(insert(WakeupRow), [{"group_id": group} for group in groups])
+    return list(groups)

@@ -1,0 +1,231 @@
+"""The tables. Rows of a job hang below it by cascading keys: deleting the job deletes them.
+
+One lock order everywhere: a transaction that writes rows of a job locks the job's row first.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, ForeignKeyConstraint, Index, Integer
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from db.columns import Json, Key, Real, UtcTime
+
+
+class Base(DeclarativeBase):
+    """Declarative base; plain annotations map to the column types of this store."""
+
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it from the class
+        str: Key,
+        float: Real,
+        datetime: UtcTime,
+        dict[str, Any]: Json,
+        Any: Json,
+        list[Any]: Json,
+    }
+
+
+class JobRow(Base):
+    """A job: its request without the prompts, its state, and what it has cost so far."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (Index("ix_jobs_created", "created_at", "id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    status: Mapped[str]
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None]
+    cancel_requested_at: Mapped[datetime | None]
+    idempotency_key: Mapped[str | None] = mapped_column(unique=True)
+    body_hash: Mapped[str]
+    request_bytes: Mapped[int] = mapped_column(BigInteger)
+    prompt_count: Mapped[int]
+    rounds: Mapped[int]  # trace rows of one prompt, all arms together
+    event_seq: Mapped[int] = mapped_column(BigInteger, default=0)
+    # Costs never go down, also not when a failed prompt's trace is deleted for a retry.
+    prompt_tokens: Mapped[int] = mapped_column(BigInteger)
+    generated_tokens: Mapped[int] = mapped_column(BigInteger, default=0)
+    candidates: Mapped[int] = mapped_column(BigInteger, default=0)
+    reward_calls: Mapped[int] = mapped_column(BigInteger, default=0)
+    reward_tokens: Mapped[int] = mapped_column(BigInteger, default=0)
+    decode_seconds: Mapped[float] = mapped_column(default=0.0)
+    reward_seconds: Mapped[float] = mapped_column(default=0.0)
+    wait_seconds: Mapped[float] = mapped_column(default=0.0)
+    error: Mapped[dict[str, Any] | None]
+    settings: Mapped[dict[str, Any]]  # the request without its prompts
+
+
+class GroupRow(Base):
+    """Prompts that are decoded together; a wake-up names one group."""
+
+    __tablename__ = "groups"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    woken_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class PromptRow(Base):
+    """A prompt: its state, its lease and how far it is. ``fence`` grows with every claim."""
+
+    __tablename__ = "prompts"
+    __table_args__ = (
+        Index("ix_prompts_order", "job_id", "index", unique=True),
+        Index("ix_prompts_status", "job_id", "status"),
+    )
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    prompt_id: Mapped[str] = mapped_column(primary_key=True)
+    index: Mapped[int]  # place in the request, from 0
+    group_id: Mapped[str] = mapped_column(ForeignKey("groups.id", ondelete="CASCADE"), index=True)
+    status: Mapped[str]
+    lease_owner: Mapped[str | None]
+    lease_expires_at: Mapped[datetime | None]
+    fence: Mapped[int] = mapped_column(default=0)
+    attempt: Mapped[int] = mapped_column(default=0)  # claims since the last trace row
+    rounds_done: Mapped[int] = mapped_column(default=0)
+    prompt_tokens: Mapped[int]
+    window: Mapped[int | None] = mapped_column(BigInteger)
+    dim: Mapped[int | None]
+    error: Mapped[Any | None]
+    item: Mapped[dict[str, Any]]
+
+
+class IterationRow(Base):
+    """One row of a trace."""
+
+    __tablename__ = "iterations"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["job_id", "prompt_id"], ["prompts.job_id", "prompts.prompt_id"], ondelete="CASCADE"
+        ),
+    )
+
+    job_id: Mapped[str] = mapped_column(primary_key=True)
+    prompt_id: Mapped[str] = mapped_column(primary_key=True)
+    arm: Mapped[int] = mapped_column(primary_key=True)
+    k: Mapped[int] = mapped_column(primary_key=True)
+    final: Mapped[bool]
+    n: Mapped[int]  # candidates
+    tokens: Mapped[int] = mapped_column(BigInteger)
+    mean: Mapped[float]
+    std: Mapped[float]
+    best: Mapped[float]
+    best_so_far: Mapped[float]
+    ess: Mapped[float | None]
+    lambda_: Mapped[float | None] = mapped_column("lambda")
+    sigma2: Mapped[float | None]
+    kl_gaussian: Mapped[float | None]
+    step: Mapped[float | None]
+    decode_seconds: Mapped[float]
+    reward_seconds: Mapped[float]
+    wait_seconds: Mapped[float]
+    rewards: Mapped[list[Any]]
+    weights: Mapped[list[Any]]
+    finish: Mapped[list[Any]]
+
+
+class CandidateRow(Base):
+    """A kept candidate. ``place``: rank among the best (from 0), or 0 where all are kept."""
+
+    __tablename__ = "candidates"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["job_id", "prompt_id"], ["prompts.job_id", "prompts.prompt_id"], ondelete="CASCADE"
+        ),
+    )
+
+    job_id: Mapped[str] = mapped_column(primary_key=True)
+    prompt_id: Mapped[str] = mapped_column(primary_key=True)
+    arm: Mapped[int] = mapped_column(primary_key=True)
+    iteration: Mapped[int] = mapped_column(primary_key=True)
+    sample: Mapped[int] = mapped_column(primary_key=True)
+    place: Mapped[int]
+    reward: Mapped[float]
+    finish_reason: Mapped[str]
+    token_ids: Mapped[list[Any]]
+    text: Mapped[Any]
+
+
+class ResultRow(Base):
+    """What a search ended with. A prompt that ended without a search has none."""
+
+    __tablename__ = "results"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["job_id", "prompt_id"], ["prompts.job_id", "prompts.prompt_id"], ondelete="CASCADE"
+        ),
+    )
+
+    job_id: Mapped[str] = mapped_column(primary_key=True)
+    prompt_id: Mapped[str] = mapped_column(primary_key=True)
+    succeeded: Mapped[bool]
+    reward: Mapped[float | None]
+    first_mean: Mapped[float | None]  # mean reward of the method's first round
+    body: Mapped[dict[str, Any]]
+
+
+class BaselineRow(Base):
+    """Reward and margin of one baseline of a prompt that succeeded."""
+
+    __tablename__ = "baseline_results"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["job_id", "prompt_id"], ["results.job_id", "results.prompt_id"], ondelete="CASCADE"
+        ),
+    )
+
+    job_id: Mapped[str] = mapped_column(primary_key=True)
+    prompt_id: Mapped[str] = mapped_column(primary_key=True)
+    arm: Mapped[int] = mapped_column(primary_key=True)
+    reward: Mapped[float | None]
+    margin: Mapped[float | None]
+
+
+class EventRow(Base):
+    """What happened to a job, in order."""
+
+    __tablename__ = "events"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    kind: Mapped[str]
+    data: Mapped[dict[str, Any]]
+
+
+class WakeupRow(Base):
+    """A wake-up that is to be sent; deleted when it was."""
+
+    __tablename__ = "outbox"
+
+    # SQLite numbers rows by itself only where the key's type is INTEGER to the letter.
+    id: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
+    )
+    group_id: Mapped[str] = mapped_column(ForeignKey("groups.id", ondelete="CASCADE"), index=True)
+
+
+class OwnershipRow(Base):
+    """Who does a task that only one process may do, and until when."""
+
+    __tablename__ = "ownerships"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str]
+    expires_at: Mapped[datetime]
+    fence: Mapped[int] = mapped_column(BigInteger)
+
+
+class WorkerRow(Base):
+    """The last sign of life of a worker."""
+
+    __tablename__ = "workers"
+
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    status: Mapped[str]
+    seen_at: Mapped[datetime] = mapped_column(index=True)

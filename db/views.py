@@ -1,0 +1,206 @@
+"""Jobs as users see them: state, progress, costs and rewards, added up by the database."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import and_, case, func, or_, select
+from sqlalchemy.orm import Session
+
+from db import cursor as cursors
+from db.models import BaselineRow, JobRow, PromptRow, ResultRow
+from db.session import now
+from prelogit.wire.jobs import (
+    ENDED,
+    BaselineSummary,
+    Counts,
+    Job,
+    JobLinks,
+    Progress,
+    RewardSummary,
+    Usage,
+)
+from prelogit.wire.problem import Problem
+
+# A page of jobs ends early rather than carry more than this of their requests (characters).
+PAGE_BYTES = 8 * 2**20
+
+
+def view(session: Session, job_id: str) -> Job | None:
+    """The job, or None when there is none with this id."""
+    row = session.get(JobRow, job_id, populate_existing=True)
+    if row is None:
+        return None
+    tally = _tally(session, row)
+    return Job.model_validate(
+        {
+            "id": row.id,
+            "status": row.status,
+            "created_at": row.created_at,
+            "started_at": row.started_at,
+            "ended_at": row.ended_at,
+            "expires_at": row.expires_at,
+            "request": _request(session, row),
+            "counts": tally.counts,
+            "progress": _progress(row, tally.rounds_done),
+            "usage": _usage(row),
+            "reward": _rewards(session, row),
+            "error": None if row.error is None else Problem.model_validate(row.error),
+            "links": _links(row.id),
+        }
+    )
+
+
+def listing(
+    session: Session, *, status: str | None, limit: int, cursor: str | None
+) -> tuple[list[Job], str | None]:
+    """A page of jobs, newest first, and the cursor of the next page.
+
+    A page holds at most ``limit`` jobs, and fewer where their requests are very large.
+    Raises InputError for a cursor that is not one of ours.
+    """
+    query = select(JobRow.id, JobRow.created_at, JobRow.request_bytes)
+    if status is not None:
+        query = query.where(JobRow.status == status)
+    if cursor is not None:
+        created_at, job_id = _position(cursor)
+        query = query.where(
+            or_(
+                JobRow.created_at < created_at,
+                and_(JobRow.created_at == created_at, JobRow.id < job_id),
+            )
+        )
+    query = query.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit + 1)
+    found = session.execute(query).all()
+    jobs: list[Job] = []
+    size = 0
+    for row in found:
+        size += row.request_bytes
+        if len(jobs) == limit or (jobs and size > PAGE_BYTES):
+            last = jobs[-1]
+            return jobs, cursors.encode(last.created_at.isoformat(), last.id)
+        job = view(session, row.id)
+        if job is not None:  # else it was deleted meanwhile
+            jobs.append(job)
+    return jobs, None
+
+
+def _position(cursor: str) -> tuple[datetime, str]:
+    created_at, job_id = cursors.decode(cursor, str, str)
+    try:
+        time = datetime.fromisoformat(created_at)
+        if time.tzinfo is not None:
+            return time, job_id
+    except ValueError:
+        pass
+    raise cursors.refused()
+
+
+class _Tally(NamedTuple):
+    counts: Counts
+    rounds_done: int
+
+
+def _tally(session: Session, job: JobRow) -> _Tally:
+    rows = session.execute(
+        select(
+            PromptRow.status,
+            func.count(),
+            # A prompt that ended early has no more rounds to do.
+            func.sum(case((PromptRow.status.in_(ENDED), job.rounds), else_=PromptRow.rounds_done)),
+        )
+        .where(PromptRow.job_id == job.id)
+        .group_by(PromptRow.status)
+    ).all()
+    counts = Counts(total=job.prompt_count, **{status: count for status, count, _ in rows})
+    return _Tally(counts, sum(int(rounds) for _, _, rounds in rows))
+
+
+def _request(session: Session, job: JobRow) -> dict[str, Any]:
+    prompts = session.scalars(
+        select(PromptRow.item).where(PromptRow.job_id == job.id).order_by(PromptRow.index)
+    )
+    settings = dict(job.settings)
+    return {"model": settings.pop("model"), "prompts": list(prompts), **settings}
+
+
+def _progress(job: JobRow, done: int) -> Progress:
+    total = job.prompt_count * job.rounds
+    fraction = done / total
+    eta = None
+    if job.status in ENDED:
+        eta = 0.0
+    elif job.started_at is not None and done:
+        elapsed = max(0.0, (now() - job.started_at).total_seconds())
+        eta = elapsed * (1 - fraction) / fraction
+    return Progress(
+        iterations_done=done, iterations_total=total, fraction=fraction, eta_seconds=eta
+    )
+
+
+def _usage(job: JobRow) -> Usage:
+    return Usage(
+        prompt_tokens=job.prompt_tokens,
+        generated_tokens=job.generated_tokens,
+        candidates=job.candidates,
+        reward_calls=job.reward_calls,
+        reward_tokens=job.reward_tokens,
+        decode_seconds=job.decode_seconds,
+        reward_seconds=job.reward_seconds,
+        wait_seconds=job.wait_seconds,
+    )
+
+
+def _rewards(session: Session, job: JobRow) -> RewardSummary:
+    best, first = session.execute(
+        select(func.avg(ResultRow.reward), func.avg(ResultRow.first_mean)).where(
+            ResultRow.job_id == job.id, ResultRow.succeeded
+        )
+    ).one()
+    means = session.execute(
+        select(
+            BaselineRow.arm,
+            func.avg(BaselineRow.reward),
+            func.avg(BaselineRow.margin),
+            func.count(BaselineRow.margin),
+        )
+        .where(BaselineRow.job_id == job.id)
+        .group_by(BaselineRow.arm)
+    ).all()
+    by_arm = {arm: (mean, margin, count) for arm, mean, margin, count in means}
+    summaries = []
+    for arm, params in enumerate(job.settings["baselines"], start=1):
+        mean, margin, count = by_arm.get(arm, (None, None, 0))
+        summaries.append(
+            BaselineSummary(
+                name=params["name"],
+                noise=params.get("noise"),
+                mean=mean,
+                margin=margin,
+                margin_se=_standard_error(session, job.id, arm, margin) if count > 1 else None,
+            )
+        )
+    return RewardSummary(mean_best=best, mean_first=first, baselines=summaries)
+
+
+def _standard_error(session: Session, job_id: str, arm: int, mean: float) -> float:
+    # In two passes: a sum of squares minus a square loses all digits of a small spread.
+    deviation = BaselineRow.margin - mean
+    squares, count = session.execute(
+        select(func.sum(deviation * deviation), func.count(BaselineRow.margin)).where(
+            BaselineRow.job_id == job_id, BaselineRow.arm == arm
+        )
+    ).one()
+    return math.sqrt((squares or 0.0) / (count - 1) / count)
+
+
+def _links(job_id: str) -> JobLinks:
+    path = f"/v1/jobs/{job_id}"
+    return JobLinks(
+        self=path,
+        results=f"{path}/results",
+        trace=f"{path}/results/{{prompt_id}}/trace",
+        events=f"{path}/events",
+    )
