@@ -50,3 +50,8 @@ def after(session: Session, job_id: str, seq: int, limit: int) -> list[Event]:
         .limit(limit)
     )
     return [Event(row.seq, row.kind, row.data) for row in rows]
+
+
+def last(session: Session, job_id: str) -> int:
+    """The number of the job's latest event; 0 before the first and for an unknown job."""
+    return session.scalar(select(JobRow.event_seq).where(JobRow.id == job_id)) or 0
