@@ -18,11 +18,18 @@ from transformers.modeling_outputs import MoeModelOutputWithPast
 from prelogit.core.errors import ModelError
 
 
+class _DecoderOutput(MoeModelOutputWithPast):
+    """What any decoder may return; what only some do is None."""
+
+    cross_attentions = None
+    image_hidden_states = None
+
+
 class _GivenHidden(nn.Module):
     """Stands where the decoder was and returns what it was given."""
 
-    def forward(self, *args: Any, inputs_embeds: Tensor, **kwargs: Any) -> MoeModelOutputWithPast:
-        return MoeModelOutputWithPast(last_hidden_state=inputs_embeds)
+    def forward(self, *args: Any, inputs_embeds: Tensor, **kwargs: Any) -> _DecoderOutput:
+        return _DecoderOutput(last_hidden_state=inputs_embeds)
 
 
 class _NoisyOutput(nn.Module):

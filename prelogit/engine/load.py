@@ -178,6 +178,13 @@ def _decoder(module: Any, wanted: Attention) -> tuple[Decoder, str]:
     decoder, config = module.base_model, module.config.get_text_config()
     plain = PlainDecoder(decoder, config)
     if wanted in ("sdpa", "eager"):
+        if module.config._attn_implementation != wanted:
+            try:
+                module.set_attn_implementation(wanted)
+            except ValueError as error:
+                raise ModelError(
+                    f"{type(module).__name__} has no attention {wanted!r}: use auto or eager"
+                ) from error
         return plain, wanted
     before = module.config._attn_implementation
     attention.register()

@@ -1,0 +1,155 @@
+"""The driver with a real method and an engine that makes its rollouts up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from prelogit.core.errors import LeaseLostError, RewardUnavailableError
+from prelogit.core.records import Candidate, Iteration
+from prelogit.methods import METHODS
+from prelogit.search.course import Outcome, Search
+from prelogit.search.driver import Scored, Verdict, run
+from prelogit.search.plan import Plan, Rollouts, SearchId, Shape
+from prelogit.wire.params import AISP, BestOfN
+
+
+class Toy:
+    """Completes one waiting plan a step."""
+
+    def __init__(self) -> None:
+        self.plans: list[tuple[SearchId, Plan]] = []
+        self.added: list[SearchId] = []
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.plans)
+
+    def add(self, search: SearchId, plan: Plan) -> None:
+        self.plans.append((search, plan))
+        self.added.append(search)
+
+    def drop(self, search: SearchId) -> None:
+        self.plans = [pair for pair in self.plans if pair[0] != search]
+
+    def step(self) -> list[tuple[SearchId, Rollouts]]:
+        search, plan = self.plans.pop(0)
+        n = plan.samples
+        tokens = torch.arange(n)[:, None].repeat(1, plan.max_new_tokens)
+        one = torch.zeros(n, dtype=torch.float64)
+        full = torch.full((n,), plan.max_new_tokens, dtype=torch.int32)
+        return [
+            (search, Rollouts(tokens, full, torch.zeros(n, dtype=torch.bool), one, 0, 0, one, one))
+        ]
+
+
+async def judge(search: SearchId, rollouts: Rollouts) -> Scored:
+    n = len(rollouts.length)
+    return Scored([f"{search.prompt}{i}" for i in range(n)], torch.arange(n).double(), 0.1)
+
+
+def searches(*prompts: str) -> dict[SearchId, Search]:
+    made = {}
+    for prompt in prompts:
+        shape = Shape(2, 4, 3, 0, prompt)
+        made[SearchId(prompt, 0)] = Search(METHODS["aisp"], AISP(n=3, iterations=2), shape)
+        made[SearchId(prompt, 1)] = Search(METHODS["bon"], BestOfN(n=4), shape)
+    return made
+
+
+async def play(
+    what: dict[SearchId, Search],
+    *,
+    verdict: Any = lambda search, row: "continue",
+    by: Any = judge,
+) -> tuple[dict[SearchId, Outcome], list[tuple[SearchId, Iteration]], Toy]:
+    ended: dict[SearchId, Outcome] = {}
+    rows: list[tuple[SearchId, Iteration]] = []
+    engine = Toy()
+
+    def on_iteration(search: SearchId, row: Iteration, kept: tuple[Candidate, ...]) -> Verdict:
+        rows.append((search, row))
+        answer: Verdict = verdict(search, row)
+        return answer
+
+    def on_end(search: SearchId, outcome: Outcome) -> None:
+        assert search not in ended
+        ended[search] = outcome
+
+    await run(what, engine, by, on_iteration=on_iteration, on_end=on_end)
+    assert set(ended) == set(what)
+    assert not engine.busy
+    return ended, rows, engine
+
+
+async def test_every_search_runs_all_its_rounds_and_ends_once() -> None:
+    ended, rows, _ = await play(searches("a", "b"))
+    assert {outcome.ending for outcome in ended.values()} == {"done"}
+    assert [row.k for search, row in rows if search == SearchId("a")] == [1, 2, 3]
+    assert ended[SearchId("a")].kl.token_exact == 0
+    assert ended[SearchId("a", 1)].kl.token_exact is None
+    assert ended[SearchId("b", 1)].kept[0].reward == 3
+    assert ended[SearchId("b", 1)].kept[0].text == "b3"
+
+
+async def test_cancelling_ends_the_prompt_with_its_best_and_leaves_the_others() -> None:
+    ended, rows, _ = await play(
+        searches("a", "b"),
+        verdict=lambda search, row: "cancel" if search == SearchId("a") else "continue",
+    )
+    assert ended[SearchId("a")].ending == "cancelled"
+    assert ended[SearchId("a")].kept[0].reward == 2
+    assert ended[SearchId("b")].ending == ended[SearchId("b", 1)].ending == "done"
+    assert len([row for search, row in rows if search == SearchId("a")]) == 1
+
+
+async def test_a_lost_lease_abandons_the_prompt() -> None:
+    def lose(search: SearchId, row: Iteration) -> Verdict:
+        if search.prompt == "a":
+            raise LeaseLostError("another worker has it")
+        return "continue"
+
+    ended, _, _ = await play(searches("a", "b"), verdict=lose)
+    assert ended[SearchId("a")].ending == ended[SearchId("a", 1)].ending == "abandoned"
+    assert ended[SearchId("b")].ending == "done"
+
+
+@pytest.mark.parametrize("arm", [0, 1])
+async def test_a_reward_that_fails_ends_its_own_search(arm: int) -> None:
+    async def failing(search: SearchId, rollouts: Rollouts) -> Scored:
+        if search == SearchId("a", arm):
+            raise RewardUnavailableError("the reward service is down")
+        return await judge(search, rollouts)
+
+    ended, _, _ = await play(searches("a", "b"), by=failing)
+    assert ended[SearchId("a", arm)].ending == "failed"
+    assert ended[SearchId("a", arm)].error == "the reward service is down"
+    # A baseline without its method has no use; a method without a baseline has.
+    assert ended[SearchId("a", 1 - arm)].ending in (("failed", "done") if arm == 0 else ("done",))
+    assert ended[SearchId("b")].ending == "done"
+
+
+async def test_an_unforeseen_error_ends_the_run() -> None:
+    async def broken(search: SearchId, rollouts: Rollouts) -> Scored:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await play(searches("a"), by=broken)
+
+
+async def test_stored_rows_are_not_computed_again() -> None:
+    whole, rows, _ = await play(searches("a"))
+    for count in range(4):
+        what = searches("a")
+        stored = tuple(row for search, row in rows if search.arm == 0)[:count]
+        what[SearchId("a")] = what[SearchId("a")]._replace(
+            rows=stored, kept=whole[SearchId("a")].kept[:1] if count else ()
+        )
+        ended, again, _ = await play(what)
+        assert [row.k for search, row in again if search.arm == 0] == [1, 2, 3][count:]
+        assert ended[SearchId("a")].kept == whole[SearchId("a")].kept
+        assert [row.weights for row in ended[SearchId("a")].rows] == [
+            row.weights for row in whole[SearchId("a")].rows
+        ]

@@ -1,0 +1,83 @@
+"""The embedded default model, for real: SmolLM2-135M-Instruct and MiniLM out of their wheels."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from prelogit.align import align
+from prelogit.engine.embedded import ensure
+from prelogit.engine.load import Model, load_model
+from prelogit.rewards.load import load_reward
+from prelogit.search.plan import Gaussian, Greedy, NoiseKey, Plan, SearchId
+from prelogit.text import context_length, encode, load_tokenizer
+from prelogit.wire.jobs import PromptItem
+from prelogit.wire.params import AISP, BestOfN
+
+PROMPTS = {
+    "a": "How do I sleep better?",
+    "b": "Hi",
+    "c": "Explain photosynthesis to a child, in three short sentences, and say why it matters to us.",
+    "d": "List two uses of a paper clip.",
+}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return load_model(home=tmp_path_factory.mktemp("home"))
+
+
+def test_vanishing_noise_gives_what_generate_gives_for_every_prompt_of_a_mixed_batch(
+    model: Model,
+) -> None:
+    ids = {k: encode(model.tokenizer, PromptItem(prompt=p)) for k, p in PROMPTS.items()}
+    assert len({len(v) for v in ids.values()}) == len(ids)
+    engine = model.engine()
+    for name, tokens in ids.items():
+        control = Gaussian(torch.zeros(32, model.dim), 1e-9, NoiseKey(0, name, 1))
+        engine.admit(name, tokens)
+        engine.add(SearchId(name), Plan(2, control, Greedy(), 32))
+    got = {}
+    while engine.busy:
+        got.update({search.prompt: rollouts for search, rollouts in engine.step()})
+    model.module.set_attn_implementation("sdpa")
+    try:
+        for name, tokens in ids.items():
+            prompt = torch.tensor([tokens])
+            want = model.module.generate(
+                prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=32, do_sample=False
+            )[0, len(tokens) :]
+            for row, length in zip(got[name].token_ids, got[name].length.tolist(), strict=True):
+                assert row[:length].tolist() == want.tolist()
+    finally:
+        model.module.set_attn_implementation("prelogit_shared")
+
+
+def test_the_gateway_counts_the_tokens_that_the_worker_decodes_from(
+    model: Model, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    home = tmp_path_factory.mktemp("other")
+    ensure(home=home)
+    light = load_tokenizer("smollm2-135m", home=home)
+    for prompt in PROMPTS.values():
+        item = PromptItem(prompt=prompt)
+        assert encode(light, item) == encode(model.tokenizer, item)
+        assert encode(light, item, "none") == encode(model.tokenizer, item, "none")
+    assert context_length("smollm2-135m", home=home) == model.context == 8192
+
+
+def test_a_search_by_relevance_raises_the_reward(model: Model) -> None:
+    (result,) = align(
+        model,
+        [PROMPTS["d"]],
+        load_reward("relevance"),
+        method=AISP(n=8, iterations=3),
+        baselines=[BestOfN(n=8), BestOfN(n=8, noise="gaussian")],
+        max_new_tokens=16,
+    )
+    assert result.status == "succeeded"
+    assert result.reward is not None
+    assert result.reward >= result.trace.iterations[0].best
+    assert all(b.reward is not None and -10 <= b.reward <= 10 for b in result.baselines)
+    # The Gaussian baseline's samples are the search's first round.
+    assert result.baselines[1].reward == pytest.approx(result.trace.iterations[0].best, abs=1e-3)
