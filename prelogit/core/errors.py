@@ -39,6 +39,10 @@ class LeaseLostError(StoreError):
     """Another worker holds the prompt now; whatever this one computed must not be written."""
 
 
+class LaunchError(PrelogitError):
+    """The embedded stack cannot be started here; names the setting and the cure."""
+
+
 class ServiceError(PrelogitError):
     """The gateway answered with a problem; carries its status and problem document."""
 

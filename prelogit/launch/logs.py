@@ -1,0 +1,67 @@
+"""The lines of all children: on the terminal with their names, and each in a file of its own."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from logging import INFO, LogRecord
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import TextIO
+
+_FILE_BYTES = 10 * 1024 * 1024
+_COLOURS = ("36", "33", "35", "32", "34", "31")
+_REMEMBERED = 20
+
+
+class Logs:
+    """Writes lines to ``out`` and to ``FOLDER/NAME.log`` (at most 20 MiB a child)."""
+
+    def __init__(self, folder: Path, out: TextIO) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._out: TextIO | None = out
+        self._coloured = out.isatty() and not os.environ.get("NO_COLOR")
+        self._files: dict[str, RotatingFileHandler] = {}
+        self._last: dict[str, deque[str]] = {}
+
+    def write(self, name: str, line: str) -> None:
+        """One line of one child."""
+        if name not in self._files:
+            self._files[name] = RotatingFileHandler(
+                self.file(name), maxBytes=_FILE_BYTES, backupCount=1, encoding="utf-8", delay=True
+            )
+            self._last[name] = deque(maxlen=_REMEMBERED)
+        self._files[name].emit(LogRecord(name, INFO, "", 0, line, None, None))
+        self._last[name].append(line)
+        self._show(name, line)
+
+    def say(self, line: str) -> None:
+        """A line of the supervisor itself."""
+        self.write("prelogit", line)
+
+    def last(self, name: str) -> list[str]:
+        """The child's latest lines."""
+        return list(self._last.get(name, ()))
+
+    def file(self, name: str) -> Path:
+        """Where a child's lines are kept."""
+        return self.folder / f"{name}.log"
+
+    def close(self) -> None:
+        """Close the files."""
+        for handler in self._files.values():
+            handler.close()
+
+    def _show(self, name: str, line: str) -> None:
+        if self._out is None:
+            return
+        label = f"{name:<9}|"
+        if self._coloured:
+            colour = _COLOURS[list(self._files).index(name) % len(_COLOURS)]
+            label = f"\x1b[{colour}m{label}\x1b[0m"
+        try:
+            self._out.write(f"{label} {line}\n")
+            self._out.flush()
+        except OSError:
+            self._out = None  # the terminal or pipe is gone; the files go on

@@ -1,0 +1,58 @@
+"""What ``prelogit up`` can be told from outside: environment variables named ``PRELOGIT_*``.
+
+The children read the rest of those variables themselves.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from prelogit.core.errors import LaunchError
+from prelogit.text import EMBEDDED
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class UpSettings(BaseSettings):
+    """Settings of the supervisor. A URL that is set means: use that, and start none."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PRELOGIT_",
+        env_file=".env",
+        extra="ignore",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
+    )
+
+    home: Path = Path("~/.prelogit")
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    reward_port: Port = 8100
+    model: Annotated[str, Field(min_length=1)] = EMBEDDED
+    device: str = "auto"
+    database_url: Annotated[str | None, Field(repr=False)] = None
+    redis_url: Annotated[str | None, Field(repr=False)] = None
+    reward_url: str | None = None
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+
+    @field_validator("home")
+    @classmethod
+    def _expand(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+
+def up_settings(**given: Any) -> UpSettings:
+    """Settings from the environment and ``.env``; what is given (and not None) comes first.
+
+    Raises: LaunchError: names the variable and what is allowed.
+    """
+    try:
+        return UpSettings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        name = "_".join(str(part) for part in first["loc"])
+        raise LaunchError(f"PRELOGIT_{name.upper()}: {first['msg']}") from error

@@ -1,0 +1,98 @@
+"""Which children make the stack, with their command lines and environments."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import prelogit
+from prelogit.core.errors import LaunchError
+from prelogit.launch.child import ChildSpec
+from prelogit.launch.settings import UpSettings
+from prelogit.launch.valkey import Valkey
+
+REWARD_HOST = "127.0.0.1"
+
+
+def services_root() -> Path:
+    """The folder that holds the packages ``api``, ``workers``, ``reward_service`` and ``db``.
+
+    In a wheel they lie below this package, in a checkout beside it.
+    Raises: LaunchError: the installation is incomplete.
+    """
+    package = Path(prelogit.__file__).parent
+    for root in (package / "_services", package.parent):
+        if (root / "api" / "__main__.py").is_file():
+            return root
+    raise LaunchError("the services are not installed with this package: install prelogit again")
+
+
+def service_env(settings: UpSettings, outer: Mapping[str, str]) -> dict[str, str]:
+    """The environment that all of the stack's Python processes share, without URLs of its parts."""
+    root = str(services_root())
+    env = {
+        **outer,
+        "PYTHONPATH": os.pathsep.join(filter(None, (root, outer.get("PYTHONPATH")))),
+        "PYTHONUNBUFFERED": "1",
+        "PRELOGIT_HOME": str(settings.home),
+        "PRELOGIT_HOST": settings.host,
+        "PRELOGIT_MODEL": settings.model,
+        "PRELOGIT_DEVICE": settings.device,
+    }
+    if settings.database_url is not None:
+        env["PRELOGIT_DATABASE_URL"] = settings.database_url
+    return env
+
+
+def valkey_spec(valkey: Valkey) -> ChildSpec:
+    """The embedded queue. It needs nothing of the environment."""
+    return ChildSpec("queue", valkey.argv, {"PATH": os.defpath})
+
+
+def prepare_spec(settings: UpSettings, outer: Mapping[str, str]) -> ChildSpec:
+    """Prepares the embedded model, then ends; SIGINT lets it remove what it has half done."""
+    argv = (*_python("prelogit.engine.embedded"), settings.model)
+    return ChildSpec("model", argv, service_env(settings, outer), signal.SIGINT)
+
+
+def service_specs(
+    settings: UpSettings, queue_url: str, outer: Mapping[str, str], cores: int
+) -> list[ChildSpec]:
+    """Reward service (unless there is one), workers, gateway: in the order of their start."""
+    reward_url = settings.reward_url or f"http://{REWARD_HOST}:{settings.reward_port}"
+    env = {
+        **service_env(settings, outer),
+        "PRELOGIT_REDIS_URL": queue_url,
+        "PRELOGIT_REWARD_URL": reward_url,
+        "PRELOGIT_PORT": str(settings.port),
+    }
+    reward_threads, worker_threads = thread_counts(cores, settings.workers)
+    specs = []
+    if settings.reward_url is None:
+        own = {"PRELOGIT_REWARD_PORT": str(settings.reward_port), "PRELOGIT_HOST": REWARD_HOST}
+        own |= _threads(outer, reward_threads)
+        specs.append(ChildSpec("reward", _python("reward_service"), {**env, **own}))
+    for number in range(1, settings.workers + 1):
+        name = "worker" if settings.workers == 1 else f"worker-{number}"
+        own = _threads(outer, worker_threads)
+        specs.append(ChildSpec(name, _python("workers"), {**env, **own}, grace_seconds=20.0))
+    specs.append(ChildSpec("gateway", _python("api"), env))
+    return specs
+
+
+def thread_counts(cores: int, workers: int) -> tuple[int, int]:
+    """Threads for the reward service and for each worker, so that together they fit the cores."""
+    reward = max(1, cores // 4)
+    return reward, max(1, (cores - reward) // workers)
+
+
+def _threads(outer: Mapping[str, str], count: int) -> dict[str, str]:
+    return {} if "OMP_NUM_THREADS" in outer else {"OMP_NUM_THREADS": str(count)}
+
+
+def _python(module: str) -> tuple[str, ...]:
+    # -P: else a folder of that name where the user stands would win.
+    return (sys.executable, "-P", "-m", module)
