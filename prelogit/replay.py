@@ -1,0 +1,62 @@
+"""Make an answer again from its stored trace, and say whether it is the same."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from prelogit.align import prompt_tokens, texts_of
+from prelogit.core.errors import InputError
+from prelogit.core.records import Candidate, Trace
+from prelogit.engine.load import Model
+from prelogit.methods import METHODS
+from prelogit.search.plan import Rollouts, SearchId, Shape
+from prelogit.wire.jobs import JobRequest, PromptItem
+
+
+class Replayed(NamedTuple):
+    """The answer that the trace leads to, beside the one that was stored."""
+
+    text: str
+    token_ids: tuple[int, ...]
+    same: bool  # token for token
+    first_difference: int | None  # place of the first other token, from 0
+
+
+def replay_result(
+    model: Model, item: PromptItem, request: JobRequest, trace: Trace, stored: Candidate
+) -> Replayed:
+    """Rebuild the mean of the candidate's round from the trace and decode that round anew.
+
+    Args:    request: as the job stores it. stored: the candidate to compare with.
+    Raises:  InputError: the trace ends before the candidate's round, or is of another model width.
+    """
+    params: Any = METHODS[trace.method["name"]].params.model_validate(trace.method)
+    method = METHODS[params.name]
+    if len(trace.iterations) < stored.iteration:
+        raise InputError("the trace ends before the candidate's iteration", field="trace")
+    if trace.dim is not None and trace.dim != model.dim:
+        raise InputError(
+            f"the trace was made with pre-logits of width {trace.dim}, {model.name} has {model.dim}: "
+            "load the job's model",
+            field="model",
+        )
+    window = trace.window or request.max_new_tokens
+    shape = Shape(window, model.dim, request.max_new_tokens, trace.seed, trace.prompt_id)
+    state = method.restore(trace.iterations[: stored.iteration - 1], params, shape)
+    plan = method.ask(state, params)
+    if plan is None:
+        raise InputError("the trace is longer than its method's rounds", field="trace")
+    engine, search = model.engine(), SearchId(trace.prompt_id)
+    engine.admit(search.prompt, prompt_tokens(model, item, request))
+    engine.add(search, plan)
+    done: list[tuple[SearchId, Rollouts]] = []
+    while engine.busy:
+        done += engine.step()
+    rollouts = done[0][1]
+    length = int(rollouts.length[stored.sample])
+    ids = tuple(rollouts.token_ids[stored.sample, :length].tolist())
+    pairs = zip(ids, stored.token_ids, strict=False)
+    differs = next((i for i, (a, b) in enumerate(pairs) if a != b), None)
+    if differs is None and len(ids) != len(stored.token_ids):
+        differs = min(len(ids), len(stored.token_ids))
+    return Replayed(texts_of(model, rollouts)[stored.sample], ids, differs is None, differs)
