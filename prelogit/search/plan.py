@@ -110,7 +110,7 @@ class Method(NamedTuple):
     warn(rows, params, shape) -> what a user should know of the finished search.
     """
 
-    params: type
+    params: type[Any]
     init: Callable[[Any, Shape], Any]
     ask: Callable[[Any, Any], Plan | None]
     tell: Callable[[Any, Rollouts, Tensor, Any], tuple[Any, Info]]

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from prelogit.wire.jobs import JobRequest, PromptItem
+from prelogit.wire.params import AISP, BestOfN
+
+
+def parse(**body: Any) -> JobRequest:
+    return JobRequest.model_validate_json(json.dumps({"prompts": ["a"], **body}))
+
+
+def test_only_prompts_are_required_and_defaults_are_the_documented_ones() -> None:
+    request = parse().filled(model="m")
+    assert request.method == AISP(
+        n=16, iterations=8, lambda_="auto", sigma2=0.5, alpha=0.9999, variance="preserve"
+    )
+    stored = json.loads(request.model_dump_json())
+    assert stored["method"]["lambda"] == "auto"
+    assert stored["reward"] == {"name": "relevance"}
+    assert (stored["max_new_tokens"], stored["seed"], stored["keep"], stored["top_k"]) == (
+        64,
+        0,
+        "best",
+        1,
+    )
+    assert JobRequest.model_validate_json(request.model_dump_json()) == request
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"prompts": []}, ("prompts",)),
+        ({"methd": {}}, ("methd",)),
+        ({"method": {"name": "magic"}}, ("method",)),
+        ({"method": {"name": "aisp", "sigma2": 0}}, ("method", "aisp", "sigma2")),
+        ({"method": {"name": "aisp", "sigma2": float("nan")}}, ("method", "aisp", "sigma2")),
+        (
+            {"method": {"name": "aisp", "lambda": -1}},
+            ("method", "aisp", "lambda", "constrained-float"),
+        ),
+        ({"method": {"name": "aisp", "alpha": 1}}, ("method", "aisp", "alpha")),
+        ({"method": {"name": "aisp", "n": 0}}, ("method", "aisp", "n")),
+        ({"method": {"name": "aisp", "n": True}}, ("method", "aisp", "n")),
+        ({"method": {"name": "aisp", "preset": "paper", "lambda": "auto"}}, ("method", "aisp")),
+        ({"seed": False}, ("seed",)),
+        ({"seed": -1}, ("seed",)),
+        ({"max_new_tokens": "64"}, ("max_new_tokens",)),
+        ({"prompts": [{"id": "x", "prompt": "a"}, {"id": "x", "prompt": "b"}]}, ("prompts",)),
+        ({"webhook": {"url": "https://example.org"}}, ("webhook",)),
+        ({"baselines": [{"name": "bon", "top_p": 0}]}, ("baselines", 0, "top_p")),
+    ],
+)
+def test_bad_input_is_refused_at_its_field(body: dict[str, Any], field: tuple[Any, ...]) -> None:
+    with pytest.raises(ValidationError) as refused:
+        parse(**body)
+    assert field in [error["loc"] for error in refused.value.errors()]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {},
+        {"prompt": "a", "messages": [{"role": "user", "content": "a"}]},
+        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
+        {"messages": []},
+        {"id": "a/b", "prompt": "x"},
+        {"id": "", "prompt": "x"},
+        {"prompt": ""},
+    ],
+)
+def test_a_prompt_is_text_or_a_conversation_that_awaits_an_answer(item: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        parse(prompts=[item])
+
+
+def test_ids_are_filled_in_and_step_aside() -> None:
+    request = parse(prompts=["a", {"id": "p1", "prompt": "b"}, {"prompt": "c"}]).filled(model="m")
+    ids = [item.id for item in request.prompts if isinstance(item, PromptItem)]
+    assert ids == ["p1_", "p1", "p3"]
+
+
+def test_baselines_match_the_methods_samples() -> None:
+    request = parse(
+        method={"name": "aisp", "n": 4, "iterations": 3},
+        baselines=[{"name": "bon"}, {"name": "bon", "n": 9}],
+    ).filled(model="m")
+    assert [b.n for b in request.baselines] == [16, 9]
+    alone = parse(method={"name": "bon"}).filled(model="m").method
+    assert isinstance(alone, BestOfN)
+    assert alone.n == 128
+
+
+def test_the_paper_is_fixed_variance_and_a_number() -> None:
+    for paper in (AISP.paper(), AISP(preset="paper"), AISP(**{"preset": "paper", "lambda": 0.5})):
+        assert (paper.n, paper.iterations, paper.variance) == (32, 32, "fixed")
+        assert isinstance(paper.lambda_, float)
+    assert AISP.paper(n=4, lambda_=60.0).lambda_ == 60.0
+    with pytest.raises(ValidationError, match="letter"):
+        AISP.paper(variance="preserve")
