@@ -1,0 +1,42 @@
+"""Where the gateway is, and the settings of a connection to it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+from prelogit.core.errors import InputError
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+
+def gateway_url(given: str | None) -> str:
+    """The URL that was given, else PRELOGIT_URL, else that of a stack on this machine.
+
+    Raises: InputError: it is not a URL of HTTP.
+    """
+    url = (given or os.environ.get("PRELOGIT_URL") or DEFAULT_URL).rstrip("/")
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fine = False
+    if not fine:
+        raise InputError(
+            f"{url!r} is no URL of a gateway: use one such as {DEFAULT_URL}", field="PRELOGIT_URL"
+        )
+    return url
+
+
+def connection(url: str, timeout_seconds: float) -> dict[str, Any]:
+    """Arguments that both kinds of httpx client take."""
+    host = urlsplit(url).hostname or ""
+    # A proxy set for the internet must not be asked for this machine.
+    local = host in ("localhost", "::1") or host.startswith("127.")
+    return {
+        "base_url": url,
+        "timeout": timeout_seconds,
+        "trust_env": not local,
+        "headers": {"User-Agent": "prelogit"},
+    }

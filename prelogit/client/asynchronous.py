@@ -1,0 +1,209 @@
+"""The client for asyncio; the same names and meanings as ``Client``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import httpx
+
+from prelogit.client import calls
+from prelogit.client.address import connection, gateway_url
+from prelogit.client.answers import problem_of, reaching, read
+from prelogit.client.body import JobFields, Prompt
+from prelogit.client.calls import Call
+from prelogit.client.events import Event, Trail
+from prelogit.client.patience import PAUSE_SECONDS, Patience
+from prelogit.core.errors import ServiceError
+from prelogit.core.records import Candidate, Result, Trace
+from prelogit.wire.jobs import ENDED, Job
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """Posts jobs to a gateway and reads them; usable as a context.
+
+    The URL is ``base_url``, else PRELOGIT_URL, else http://127.0.0.1:8000.
+    Every method raises ServiceError, with the gateway's own words, when it refuses.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        timeout_seconds: float = 30.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.url = gateway_url(base_url)
+        self._timeout = timeout_seconds
+        self._http = httpx.AsyncClient(**connection(self.url, timeout_seconds), transport=transport)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def submit(
+        self,
+        prompts: Prompt | Iterable[Prompt],
+        *,
+        idempotency_key: str | None = None,
+        **fields: Unpack[JobFields],
+    ) -> AsyncJobHandle:
+        """Post a job. With an idempotency key the same post again gives the same job."""
+        return AsyncJobHandle(self, await self.send(calls.submit(prompts, fields, idempotency_key)))
+
+    async def estimate(
+        self, prompts: Prompt | Iterable[Prompt], **fields: Unpack[JobFields]
+    ) -> dict[str, Any]:
+        """What a job would cost, and every reason for which it would be refused."""
+        return await self.send(calls.estimate(prompts, fields))
+
+    async def job(self, job_id: str) -> AsyncJobHandle:
+        """A job that was posted before."""
+        return AsyncJobHandle(self, await self.send(calls.job(job_id)))
+
+    async def jobs(self, *, status: str | None = None) -> AsyncIterator[AsyncJobHandle]:
+        """All jobs, newest first, page by page."""
+        cursor: str | None = None
+        while True:
+            page = await self.send(calls.jobs(status, cursor))
+            for job in page.data:
+                yield AsyncJobHandle(self, job)
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def send(self, call: Call[T]) -> T:
+        """Ask the gateway and read its answer."""
+        with reaching(self.url):
+            answer = await self._http.request(**call.arguments(self._timeout))
+        return read(call, answer, self.url)
+
+    @asynccontextmanager
+    async def lines(self, call: Call[Any]) -> AsyncIterator[AsyncIterator[str]]:
+        """The lines of an answer that is streamed."""
+        with reaching(self.url):
+            async with self._http.stream(**call.arguments(self._timeout)) as answer:
+                if not answer.is_success:
+                    await answer.aread()
+                    raise problem_of(answer, self.url)
+                yield answer.aiter_lines()
+
+
+class AsyncJobHandle:
+    """A job at the gateway. ``job`` is how it stood when it was last asked about."""
+
+    def __init__(self, client: AsyncClient, job: Job) -> None:
+        self._client = client
+        self.job = job
+
+    def __repr__(self) -> str:
+        return f"<AsyncJobHandle {self.id} {self.status}>"
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return self.job.id
+
+    @property
+    def status(self) -> str:
+        """The job's status when it was last asked about."""
+        return self.job.status
+
+    async def refresh(self, *, hold_seconds: float = 0.0) -> Job:
+        """Ask again; with ``hold_seconds`` the answer comes once the status changes."""
+        self.job = await self._client.send(calls.job(self.id, hold_seconds))
+        return self.job
+
+    async def wait(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109 - named as in ``JobHandle.wait``
+        on_update: Callable[[Job], None] | None = None,
+    ) -> Job:
+        """Returns once the job has ended, however it did; ``on_update`` hears of the progress.
+
+        Raises: TimeoutError: after ``timeout`` seconds; the job goes on.
+        """
+        patience = Patience(timeout, watched=on_update is not None)
+        while True:
+            try:
+                job = await self.refresh(hold_seconds=patience.hold_seconds())
+            except ServiceError as error:
+                patience.forgive(error)
+                await asyncio.sleep(PAUSE_SECONDS)
+                continue
+            if on_update is not None:
+                on_update(job)
+            if job.status in ENDED:
+                return job
+            patience.check(job)
+
+    async def results(self) -> AsyncIterator[Result]:
+        """A result for each prompt in its order, page by page; also while the job runs."""
+        cursor: str | None = None
+        while True:
+            page = await self._client.send(calls.results(self.id, cursor))
+            for result in page.data:
+                yield result
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def result(self, prompt_id: str) -> Result:
+        """The result of one prompt."""
+        return await self._client.send(calls.result(self.id, prompt_id))
+
+    async def trace(self, prompt_id: str) -> Trace:
+        """All iterations of one prompt."""
+        return await self._client.send(calls.trace(self.id, prompt_id))
+
+    async def candidates(self, prompt_id: str) -> list[Candidate]:
+        """The candidates of one prompt that were kept."""
+        return await self._client.send(calls.candidates(self.id, prompt_id))
+
+    async def events(self, after: int = 0) -> AsyncIterator[Event]:
+        """What happens to the job, until it has ended; goes on where a connection was cut."""
+        trail, patience = Trail(after), Patience()
+        while True:
+            trail.begin()
+            try:
+                seen = trail.last
+                async with self._client.lines(calls.events(self.id, trail.last)) as lines:
+                    async for line in lines:
+                        if (event := trail.feed(line)) is not None:
+                            yield event
+                if trail.ended or (trail.last == seen and (await self.refresh()).status in ENDED):
+                    return
+                patience.check(self.job)
+            except ServiceError as error:
+                patience.forgive(error)
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def cancel(self) -> Job:
+        """Stop the job; what is finished stays."""
+        self.job = await self._client.send(calls.cancel(self.id))
+        return self.job
+
+    async def retry(self) -> Job:
+        """Run again what failed or was cancelled."""
+        self.job = await self._client.send(calls.retry(self.id))
+        return self.job
+
+    async def delete(self) -> None:
+        """Delete the ended job with all that belongs to it."""
+        await self._client.send(calls.delete(self.id))

@@ -1,0 +1,62 @@
+"""The body of a job, from what a Python user writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, TypedDict
+
+from pydantic import BaseModel
+
+from prelogit.core.errors import InputError
+from prelogit.wire.jobs import PromptItem, RewardRef, Stop
+from prelogit.wire.params import BestOfN, Params
+
+Prompt = str | PromptItem | Mapping[str, Any]
+
+
+class JobFields(TypedDict, total=False):
+    """Everything of a job but its prompts; what is left out has the gateway's default."""
+
+    model: str
+    method: Params | Mapping[str, Any]
+    baselines: Sequence[BestOfN | Mapping[str, Any]]
+    reward: str | RewardRef | Mapping[str, Any]
+    max_new_tokens: int
+    seed: int
+    keep: Literal["best", "all"]
+    top_k: int
+    stop: Stop | Mapping[str, Any]
+    template: Literal["chat", "none"]
+    metadata: Mapping[str, str]
+
+
+def job_body(prompts: Prompt | Iterable[Prompt], fields: Mapping[str, Any]) -> bytes:
+    """JSON of a job. One prompt may stand alone.
+
+    Raises: InputError: something in it is not JSON.
+    """
+    if isinstance(prompts, str | PromptItem | Mapping):
+        prompts = [prompts]
+    body = {"prompts": list(prompts), **fields}
+    if isinstance(body.get("reward"), str):
+        body["reward"] = {"name": body["reward"]}
+    try:
+        text = json.dumps(body, default=_plain, ensure_ascii=False, allow_nan=False)
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            "a prompt holds half of a surrogate pair, which is no character"
+        ) from error
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the job cannot be written as JSON: {error}") from error
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Iterable):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} {value!r} has no JSON")
