@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from prelogit.wire.jobs import Message
 
+# JSON has lists only: strict would refuse them as tuples, at each depth of its own.
+Conversation = Annotated[tuple[Message, ...], Field(strict=False)]
+
 
 class ScoreRequest(BaseModel):
     """Conversations with one response each; ``reward`` picks one of the hosted rewards.
@@ -18,7 +21,7 @@ class ScoreRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     reward: Annotated[str, Field(min_length=1)] | None = None
-    conversations: Annotated[tuple[tuple[Message, ...], ...], Field(min_length=1, strict=False)]
+    conversations: Annotated[tuple[Conversation, ...], Field(min_length=1, strict=False)]
     responses: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
 
     @model_validator(mode="after")
