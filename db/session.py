@@ -129,6 +129,7 @@ def _postgresql(url: URL) -> Engine:
         connect_args={"connect_timeout": 5, "application_name": "prelogit"},
         pool_size=10,
         max_overflow=30,
+        isolation_level="READ COMMITTED",
         pool_pre_ping=True,
         hide_parameters=True,
     )

@@ -10,11 +10,13 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from db import jobs
+from db import jobs, leases
 from db.session import make_engine, sessions
+from prelogit.core.records import BaselineResult, Candidate, Iteration, Result, Seconds
 from prelogit.wire.jobs import JobRequest
 
 Post = Callable[..., jobs.Created]
+Take = Callable[..., leases.Claim]
 
 
 @pytest.fixture
@@ -56,3 +58,85 @@ def post(store: sessionmaker[Session]) -> Post:
             )
 
     return post
+
+
+@pytest.fixture
+def take(store: sessionmaker[Session]) -> Take:
+    """Claims a group that must be free."""
+
+    def take(group_id: str, owner: str = "worker", ttl_seconds: float = 60.0) -> leases.Claim:
+        with store.begin() as session:
+            claim = leases.claim(session, group_id, owner=owner, ttl_seconds=ttl_seconds)
+        assert claim is not None
+        return claim
+
+    return take
+
+
+@pytest.fixture
+def round_() -> Callable[..., Iteration]:
+    """One row of a trace from its rewards."""
+
+    def make(k: int, rewards: tuple[float, ...] = (0.25, 0.75), **fields: Any) -> Iteration:
+        values: dict[str, Any] = {
+            "k": k,
+            "mean": sum(rewards) / len(rewards),
+            "std": 0.1,
+            "best": max(rewards),
+            "best_so_far": max(rewards),
+            "rewards": rewards,
+            "weights": (1 / len(rewards),) * len(rewards),
+            "finish": ("stop",) * len(rewards),
+            "tokens": 10,
+            "seconds": Seconds(decode=1.0, reward=0.5, wait=0.25),
+        }
+        return Iteration.model_validate(values | fields)
+
+    return make
+
+
+@pytest.fixture
+def drawn() -> Callable[..., Candidate]:
+    """One candidate."""
+
+    def make(iteration: int, sample: int, reward: float, text: str = "answer") -> Candidate:
+        return Candidate(
+            iteration=iteration,
+            sample=sample,
+            token_ids=(1, sample, 2),
+            text=text,
+            reward=reward,
+            finish_reason="stop",
+        )
+
+    return make
+
+
+@pytest.fixture
+def outcome() -> Callable[..., Result]:
+    """What a search of a prompt ended with; margins become baselines."""
+
+    def make(
+        prompt_id: str, status: str = "succeeded", reward: float | None = 0.5, **fields: Any
+    ) -> Result:
+        margins = fields.pop("margins", ())
+        values: dict[str, Any] = {
+            "prompt_id": prompt_id,
+            "status": status,
+            "reward": reward,
+            "response": None if reward is None else "answer",
+            "baselines": tuple(
+                BaselineResult(
+                    name="bon",
+                    reward=None if margin is None else (reward or 0) - margin,
+                    response="other",
+                    samples=4,
+                    seconds=1.0,
+                    margin=margin,
+                )
+                for margin in margins
+            ),
+        }
+        return Result.model_validate(values | fields)
+
+    return make

@@ -1,0 +1,100 @@
+"""Results of prompts that have none stored: queued, running, or ended without their worker."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, aliased
+
+from db.models import CandidateRow, IterationRow, PromptRow
+from db.trace import candidate
+from prelogit.core.records import Candidate, ModelRef, Result, Seconds
+
+
+def results(
+    session: Session, job_id: str, settings: dict[str, Any], prompts: Sequence[PromptRow]
+) -> dict[str, Result]:
+    """Each prompt's state with its best so far and its costs so far, by prompt id."""
+    if not prompts:
+        return {}
+    ids = [prompt.prompt_id for prompt in prompts]
+    best = _best(session, job_id, ids, settings["top_k"])
+    costs = _costs(session, job_id, ids)
+    found = {}
+    for prompt in prompts:
+        responses = tuple(best[prompt.prompt_id])
+        first = responses[0] if responses else None
+        found[prompt.prompt_id] = Result.model_validate(
+            {
+                "job_id": job_id,
+                "prompt_id": prompt.prompt_id,
+                "index": prompt.index,
+                "status": prompt.status,
+                "response": first and first.text,
+                "responses": responses,
+                "finish_reason": first and first.finish_reason,
+                "reward": first and first.reward,
+                "prompt_tokens": prompt.prompt_tokens,
+                "seed": settings["seed"],
+                "model": ModelRef(name=settings["model"]),
+                "error": prompt.error,
+                **costs.get(prompt.prompt_id, {}),
+            }
+        )
+    return found
+
+
+def _best(
+    session: Session, job_id: str, ids: Sequence[str], top_k: int
+) -> dict[str, list[Candidate]]:
+    # Rank among the best where only those are kept; where all are, place is 0 for each.
+    order = (
+        CandidateRow.place,
+        CandidateRow.reward.desc(),
+        CandidateRow.iteration,
+        CandidateRow.sample,
+    )
+    number = func.row_number().over(partition_by=CandidateRow.prompt_id, order_by=order)
+    ranked = (
+        select(CandidateRow, number.label("number"))
+        .where(
+            CandidateRow.job_id == job_id, CandidateRow.prompt_id.in_(ids), CandidateRow.arm == 0
+        )
+        .subquery()
+    )
+    row = aliased(CandidateRow, ranked)
+    best: dict[str, list[Candidate]] = defaultdict(list)
+    query = select(row).where(ranked.c.number <= top_k).order_by(ranked.c.number)
+    for found in session.scalars(query.execution_options(populate_existing=True)):
+        best[found.prompt_id].append(candidate(found))
+    return best
+
+
+def _costs(session: Session, job_id: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    rows = session.execute(
+        select(
+            IterationRow.prompt_id,
+            func.count(),
+            func.sum(IterationRow.n),
+            func.sum(IterationRow.tokens),
+            func.sum(IterationRow.decode_seconds),
+            func.sum(IterationRow.reward_seconds),
+            func.sum(IterationRow.wait_seconds),
+        )
+        .where(
+            IterationRow.job_id == job_id, IterationRow.prompt_id.in_(ids), IterationRow.arm == 0
+        )
+        .group_by(IterationRow.prompt_id)
+    )
+    return {
+        prompt_id: {
+            "iterations": rounds,
+            "samples": int(samples or 0),
+            "generated_tokens": int(tokens or 0),
+            "seconds": Seconds(decode=decode or 0, reward=reward or 0, wait=wait or 0),
+        }
+        for prompt_id, rounds, samples, tokens, decode, reward, wait in rows
+    }
