@@ -1,0 +1,101 @@
+"""A reward function that behaves as its test says, through files beside it.
+
+Runs inside the reward service; the test process writes the moods and reads the calls.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+FOLDER = "MOODY_FOLDER"
+MOODS = ("nan", "few", "raise")
+
+
+def score(conversations: list[list[dict[str, str]]], responses: list[str]) -> list[float]:
+    """The share of vowels. A mood file's text picks the prompts it is about; empty: all."""
+    folder = Path(os.environ[FOLDER])
+    prompts = [conversation[-1]["content"] for conversation in conversations]
+    lines = [json.dumps(pair) for pair in zip(prompts, responses, strict=True)]
+    with (folder / "calls").open("a", encoding="utf-8") as calls:
+        calls.write("".join(line + "\n" for line in lines))
+    while _holds(folder):
+        (folder / "held").touch()
+        time.sleep(0.01)
+    if _is(folder, "raise", prompts):
+        raise RuntimeError("the reward is in a bad mood")
+    rewards = [
+        sum(c in "aeiou" for c in text) / (1 + len(text)) + 0.01 * len(set(text))
+        for text in responses
+    ]
+    if _is(folder, "nan", prompts):
+        about = [_about(folder, "nan", prompt) for prompt in prompts]
+        rewards = [float("nan") if bad else r for bad, r in zip(about, rewards, strict=True)]
+    return rewards[:-1] if _is(folder, "few", prompts) else rewards
+
+
+def _holds(folder: Path) -> bool:
+    """Whether more responses were asked for than the file ``hold`` lets pass."""
+    try:
+        return _count(folder) > int((folder / "hold").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+
+
+def _count(folder: Path) -> int:
+    try:
+        return len((folder / "calls").read_text(encoding="utf-8").splitlines())
+    except FileNotFoundError:
+        return 0
+
+
+def _about(folder: Path, mood: str, prompt: str) -> bool:
+    return (folder / mood).read_text(encoding="utf-8") in prompt
+
+
+def _is(folder: Path, mood: str, prompts: list[str]) -> bool:
+    try:
+        return any(_about(folder, mood, prompt) for prompt in prompts)
+    except FileNotFoundError:
+        return False
+
+
+class Mood:
+    """The test's side of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def set(self, mood: str, about: str = "") -> None:
+        """Begins a mood for the prompts that contain ``about``."""
+        assert mood in MOODS
+        self._write(mood, about)
+
+    def hold(self, *, after: int) -> None:
+        """Lets so many more responses pass; who asks for more waits."""
+        self._write("hold", str(_count(self.folder) + after))
+
+    @property
+    def holds(self) -> bool:
+        """Whether a call waits, or waited, since the last ``clear``."""
+        return (self.folder / "held").exists()
+
+    def clear(self) -> None:
+        """Ends all moods; who waits goes on."""
+        for name in (*MOODS, "hold", "held"):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def calls(self, prompt: str) -> list[str]:
+        """Every response to a prompt that was ever sent to the reward, repeats included."""
+        try:
+            lines = (self.folder / "calls").read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        return [response for asked, response in map(json.loads, lines) if asked == prompt]
+
+    def _write(self, name: str, text: str) -> None:
+        aside = self.folder / f".{name}"
+        aside.write_text(text, encoding="utf-8")
+        aside.rename(self.folder / name)

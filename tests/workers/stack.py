@@ -1,0 +1,243 @@
+"""The services around a worker, for real: queue, store, reward service, and the gateway's threads."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+import tempfile
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+from transformers import LlamaConfig
+
+from api.reconcile import Reconciler
+from api.wakeups import Publisher
+from db import jobs, results, trace
+from db.models import GroupRow
+from db.session import make_engine, reading, sessions
+from prelogit.core.records import Iteration, Result
+from prelogit.launch.valkey import Valkey, find_server
+from prelogit.wire.jobs import ENDED, Job, JobRequest, PromptItem
+from tests import tiny
+from tests.workers import moody
+from tests.workers.processes import Child, environment, free_port, python, until
+
+CONTEXT = 256
+LEASE_SECONDS = 3.0
+METHOD = {"name": "aisp", "n": 4, "iterations": 3, "batch_size": 4}
+
+
+def save_model(folder: Path) -> str:
+    """A tiny random model with its tokenizer in a folder; the folder is its name."""
+    config = LlamaConfig(
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        vocab_size=257,
+        max_position_embeddings=CONTEXT,
+        pad_token_id=0,
+        bos_token_id=None,
+        eos_token_id=0,
+    )
+    tiny.language_model(config).save_pretrained(folder)
+    tiny.tokenizer().save_pretrained(folder)
+    return str(folder)
+
+
+class Queue:
+    """The embedded Valkey, with its append-only file; it can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._log = folder / "valkey.log"
+        # A unix socket's path must be short, and pytest's folders are not.
+        self._sockets = tempfile.TemporaryDirectory(prefix="prelogit-")
+        self._data = folder / "valkey"
+        self._valkey = Valkey(find_server(), Path(self._sockets.name), self._data)
+        self.url = self._valkey.url
+        self.start()
+
+    def start(self) -> None:
+        """Starts the server on what it had written before."""
+        self._server = Child(self._valkey.argv, self._log, environment())
+        asyncio.run(self._valkey.ready())
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._server.kill()
+
+    def forget(self) -> None:
+        """Loses what a killed server had written."""
+        shutil.rmtree(self._data)
+        self._data.mkdir()
+
+    def close(self) -> None:
+        """Ends it for good."""
+        self.kill()
+        self._sockets.cleanup()
+
+
+class Reward:
+    """A reward service process that hosts the moody function; it can go down and come back."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._port = folder, free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+        self.mood = moody.Mood(folder)
+        self.start()
+
+    def start(self) -> None:
+        """Starts it on the same port and waits until it is ready."""
+        hosted = [{"name": "moody", "kind": "function", "path": "tests.workers.moody:score"}]
+        env = environment(rewards=json.dumps(hosted), reward_port=self._port)
+        env[moody.FOLDER] = str(self._folder)
+        self._service = Child(python("reward_service"), self._folder / "reward.log", env)
+        until(self._ready, f"the reward service is ready: {self._service.said}")
+
+    def _ready(self) -> bool:
+        assert self._service.running, self._service.said
+        try:
+            return httpx.get(f"{self.url}/health/ready", timeout=5).is_success
+        except httpx.TransportError:
+            return False
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._service.kill()
+
+
+@dataclass
+class Stack:
+    """Everything but the workers, which a test starts and ends itself."""
+
+    folder: Path
+    model: str
+    store_url: str
+    store: sessionmaker[Session]
+    queue: Queue
+    reward: Reward
+    publisher: Publisher
+    workers: list[Child] = field(default_factory=list)
+
+    def worker(self, **settings: object) -> Child:
+        """A worker process; ``ready`` waits until it takes wake-ups."""
+        env = environment(
+            **{
+                "home": self.folder / "home",
+                "database_url": self.store_url,
+                "redis_url": self.queue.url,
+                "reward_url": self.reward.url,
+                "model": self.model,
+                "device": "cpu",
+                "lease_seconds": LEASE_SECONDS,
+                "log_level": "debug",
+                **settings,
+            }
+        )
+        child = Child(python("workers"), self.folder / f"worker-{len(self.workers)}.log", env)
+        self.workers.append(child)
+        return child
+
+    def post(self, prompts: Sequence[Any], **fields: Any) -> str:
+        """Stores a job as the gateway does, and nudges its publisher."""
+        body = {
+            "prompts": prompts,
+            "method": METHOD,
+            "reward": {"name": "moody"},
+            "max_new_tokens": 8,
+            **fields,
+        }
+        request = JobRequest.model_validate(body).filled(model=self.model)
+        items = [item for item in request.prompts if isinstance(item, PromptItem)]
+        with self.store.begin() as session:
+            created = jobs.create(
+                session,
+                request,
+                token_counts={str(item.id): len(item.prompt or "") for item in items},
+                idempotency_key=None,
+                body_hash=uuid.uuid4().hex,
+            )
+        self.publisher.nudge()
+        return created.job_id
+
+    def groups(self, job_id: str) -> list[str]:
+        """The ids of a job's groups."""
+        with reading(self.store) as session:
+            return list(session.scalars(select(GroupRow.id).where(GroupRow.job_id == job_id)))
+
+    def cancel(self, job_id: str) -> None:
+        """As the gateway does."""
+        with self.store.begin() as session:
+            jobs.request_cancel(session, job_id)
+
+    def job(self, job_id: str) -> Job:
+        with reading(self.store) as session:
+            found = jobs.view(session, job_id)
+        assert found is not None
+        return found
+
+    def ended(self, job_id: str) -> Job:
+        """The job, once it has ended."""
+
+        def over() -> bool:
+            return self.job(job_id).status in ENDED
+
+        until(over, f"{self.job(job_id)} has ended:\n" + "\n".join(w.said for w in self.workers))
+        return self.job(job_id)
+
+    def results(self, job_id: str) -> list[Result]:
+        """Ended prompts, in their order."""
+        with reading(self.store) as session:
+            return results.stream(session, job_id, limit=1000)
+
+    def rows(self, job_id: str, prompt_id: str, arm: int = 0) -> list[Iteration]:
+        with reading(self.store) as session:
+            return trace.rows(session, job_id, prompt_id, arm)
+
+    def until_rows(self, job_id: str, count: int) -> None:
+        """Waits until every prompt has so many rounds of its method in the store."""
+        prompts = self.job(job_id).request["prompts"]
+
+        def there() -> bool:
+            return all(len(self.rows(job_id, p["id"])) >= count for p in prompts)
+
+        until(there, f"{count} rounds are stored")
+
+
+@contextmanager
+def running_stack(folder: Path, model: str, store_url: str) -> Iterator[Stack]:
+    """A stack in a folder of its own; all of its processes are gone at the end."""
+    with ExitStack() as cleanup:
+        engine = make_engine(store_url)
+        cleanup.callback(engine.dispose)
+        store = sessions(engine)
+        queue = Queue(folder)
+        cleanup.callback(queue.close)
+        reward = Reward(folder)
+        cleanup.callback(reward.kill)
+        publisher = Publisher(queue.url, store, interval_seconds=0.1)
+        reconciler = Reconciler(store, publisher.again, interval_seconds=0.3, resend_seconds=1.0)
+        publisher.start()
+        cleanup.callback(publisher.stop)
+        reconciler.start()
+        cleanup.callback(reconciler.stop)
+        stack = Stack(folder, model, store_url, store, queue, reward, publisher)
+
+        def end_workers() -> None:
+            for worker in stack.workers:
+                if worker.running:
+                    worker.send(signal.SIGCONT)
+                    worker.kill()
+
+        cleanup.callback(end_workers)
+        yield stack

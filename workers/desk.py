@@ -1,0 +1,29 @@
+"""What a worker has at hand for every group it searches."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from prelogit.engine.load import Model
+from workers.heartbeat import Heartbeat
+from workers.settings import Settings
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Store, model and settings of one worker process.
+
+    ``stopping`` is set when the worker is told to end, ``broken`` when its device failed so
+    that only a new process can use it again.
+    """
+
+    store: sessionmaker[Session]
+    model: Model
+    settings: Settings
+    owner: str
+    heartbeat: Heartbeat
+    stopping: threading.Event = field(default_factory=threading.Event)
+    broken: threading.Event = field(default_factory=threading.Event)

@@ -1,0 +1,143 @@
+"""Run one group: claim its prompts, search them, leave every one of them ended or given back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection
+
+import torch
+from sqlalchemy.exc import SQLAlchemyError
+
+from db import jobs, leases
+from db.leases import Claim
+from db.session import reading
+from prelogit.align import solve
+from prelogit.rewards.service import ServiceReward
+from workers.desk import Desk
+from workers.failure import Failure, explain
+from workers.resume import prompt_jobs
+from workers.store import transaction
+from workers.waiting import Unwanted, every_second, while_wanted
+from workers.writer import Writer
+
+log = logging.getLogger("prelogit.workers.run")
+
+
+def run_group(desk: Desk, group_id: str) -> None:
+    """Follow one wake-up; nothing happens when there is nothing to claim.
+
+    A silent database ends it early: what is not written comes back when its lease is over.
+    """
+    ttl_seconds = desk.settings.lease_seconds
+    try:
+        claim = transaction(
+            desk.store,
+            lambda session: leases.claim(
+                session, group_id, owner=desk.owner, ttl_seconds=ttl_seconds
+            ),
+            patience_seconds=ttl_seconds,
+        )
+        if claim is None:
+            log.debug("nothing to claim group=%r", group_id)
+            return
+        log.info("claimed job=%s group=%s prompts=%d", claim.job_id, group_id, len(claim.prompts))
+        with desk.heartbeat.holding(claim) as held:
+            writer = Writer(
+                desk.store, held, lease_seconds=ttl_seconds, stopping=desk.stopping.is_set
+            )
+            _run(desk, writer)
+    except SQLAlchemyError as error:
+        log.error("left to its lease group=%r (%s)", group_id, type(error).__name__)
+
+
+def _run(desk: Desk, writer: Writer) -> None:
+    claim = writer.claim
+    if claim.request.model != desk.model.name:
+        for prompt in claim.prompts:
+            writer.fail(
+                prompt.prompt_id,
+                f"the job asks for the model {claim.request.model!r}, but the worker has "
+                f"{desk.model.name!r} loaded: start a worker with that PRELOGIT_MODEL and retry "
+                "the job, or post it without a model",
+            )
+        return
+    _search_all(desk, writer)
+    # A prompt that broke the device is left to its lease: that counts as an attempt, so that it
+    # cannot break one worker after the other for ever.
+    if writer.held.open and not desk.broken.is_set():
+        writer.give_back(writer.held.open)  # stopped, or cancelled
+
+
+def _search_all(desk: Desk, writer: Writer) -> None:
+    """The group at once; one by one if that fails, so that one bad prompt fails alone."""
+    claim = writer.claim
+    failure = _search(desk, writer, writer.held.open)
+    if failure is None or failure.broken:
+        return
+    log.warning(
+        "search failed job=%s prompts=%d, now one at a time: %s (%s)",
+        *(claim.job_id, len(writer.held.open), failure.reason, failure.where),
+    )
+    for prompt in claim.prompts:
+        if desk.stopping.is_set() or _cancelled(desk, claim):
+            return
+        if prompt.prompt_id not in writer.held.open:
+            continue
+        failure = _search(desk, writer, {prompt.prompt_id})
+        if failure is None:
+            continue
+        log.error(
+            "search failed job=%s prompt=%r at %s", claim.job_id, prompt.prompt_id, failure.where
+        )
+        if failure.broken:
+            return
+        writer.fail(prompt.prompt_id, failure.reason)
+
+
+def _search(desk: Desk, writer: Writer, wanted: Collection[str]) -> Failure | None:
+    """Search the wanted prompts from where they stand; what went wrong, or None.
+
+    Raises: SQLAlchemyError: the database is silent, so that nothing can be written.
+    """
+    try:
+        asyncio.run(_solve(desk, writer, wanted))
+    except Unwanted:
+        return None
+    except SQLAlchemyError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a model or a prompt may do
+        failure = explain(error)
+    else:
+        return None
+    if failure.broken:
+        desk.broken.set()
+        desk.stopping.set()
+    elif torch.cuda.is_available():
+        torch.cuda.empty_cache()  # the failed batch's memory, for the smaller ones to come
+    return failure
+
+
+async def _solve(desk: Desk, writer: Writer, wanted: Collection[str]) -> None:
+    claim, settings = writer.claim, desk.settings
+    with reading(desk.store) as session:
+        found = prompt_jobs(session, claim, wanted)
+    reward = ServiceReward(
+        settings.reward_url,
+        claim.request.reward.name,
+        timeout_seconds=settings.reward_timeout_seconds,
+        patience_seconds=settings.reward_patience_seconds,
+    )
+    cancelled = every_second(lambda: _cancelled(desk, claim))
+
+    def still_wanted() -> bool:
+        return not desk.stopping.is_set() and bool(writer.held.open) and not cancelled()
+
+    async with reward:
+        score = while_wanted(reward, still_wanted, grace_seconds=settings.stop_wait_seconds)
+        await solve(desk.model, found, claim.request, score, writer.callbacks())
+
+
+def _cancelled(desk: Desk, claim: Claim) -> bool:
+    with reading(desk.store) as session:
+        return jobs.cancel_requested(session, claim.job_id)

@@ -1,0 +1,75 @@
+"""What a worker can be told from outside: environment variables named ``PRELOGIT_*``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+QUEUE_SCHEMES = ("redis", "rediss", "redis+socket", "sentinel")
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Settings(BaseSettings):
+    """Settings of a worker process; times are in seconds.
+
+    max_rows: most samples decoded at the same time, None leaves it to the device.
+    lease_seconds: a prompt whose worker is silent for so long is given to another one.
+    stop_wait_seconds: how long a worker that is told to stop, or whose job was cancelled, goes on
+    waiting for rewards that were asked for already.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="PRELOGIT_", env_file=".env", extra="ignore", hide_input_in_errors=True
+    )
+
+    home: Path = Path("~/.prelogit")
+    database_url: Annotated[str, Field(repr=False)] = ""
+    redis_url: Annotated[str, Field(repr=False)] = "redis://127.0.0.1:6379/0"
+    reward_url: str = "http://127.0.0.1:8100"
+    model: Annotated[str, Field(min_length=1)] = "smollm2-135m"
+    device: str = "auto"
+    dtype: str = "auto"
+    attention: Literal["auto", "shared", "sdpa", "eager"] = "auto"
+    max_rows: Annotated[int, Field(ge=1)] | None = None
+
+    reward_timeout_seconds: Seconds = 60.0
+    reward_patience_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 300.0
+    lease_seconds: Seconds = 30.0
+    stop_wait_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+
+    @field_validator("home")
+    @classmethod
+    def _expand(cls, home: Path) -> Path:
+        return home.expanduser()
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, level: object) -> object:
+        return level.upper() if isinstance(level, str) else level
+
+    @field_validator("redis_url")
+    @classmethod
+    def _scheme_is_known(cls, url: str) -> str:
+        # Celery takes "redis+unix://" without a word and then talks to localhost:6379.
+        if url.split("://", 1)[0] not in QUEUE_SCHEMES:
+            raise ValueError(
+                f"PRELOGIT_REDIS_URL must begin with one of {', '.join(QUEUE_SCHEMES)}; a unix "
+                "socket is redis+socket://:password@/absolute/path?virtual_host=0"
+            )
+        return url
+
+    @field_validator("reward_url")
+    @classmethod
+    def _http(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError("PRELOGIT_REWARD_URL must begin with http:// or https://")
+        return url.rstrip("/")
+
+    @property
+    def store_url(self) -> str:
+        """The database: what was set, else a SQLite file in the home folder."""
+        return self.database_url or f"sqlite:///{self.home / 'prelogit.db'}"

@@ -1,0 +1,118 @@
+"""Writes what a search reports, under its claim: one report is one transaction."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from db import jobs, leases, results, trace
+from prelogit.align import Callbacks
+from prelogit.core.errors import LeaseLostError
+from prelogit.core.records import Candidate, Iteration, ModelRef, Result
+from prelogit.search.driver import Verdict
+from workers.heartbeat import Held
+from workers.store import transaction
+
+log = logging.getLogger("prelogit.workers.writer")
+
+
+class Writer:
+    """The pen of one claim. A prompt that another worker holds is left alone from then on."""
+
+    def __init__(
+        self,
+        store: sessionmaker[Session],
+        held: Held,
+        *,
+        lease_seconds: float,
+        stopping: Callable[[], bool],
+    ) -> None:
+        self.held, self.claim = held, held.claim
+        self._store, self._lease_seconds, self._stopping = store, lease_seconds, stopping
+
+    def callbacks(self) -> Callbacks:
+        """What ``solve`` is to report to."""
+        return Callbacks(self._on_prompt, self._on_iteration, self._on_result)
+
+    def fail(self, prompt_id: str, reason: str) -> None:
+        """The prompt ends without a result, with the reason; its trace stays."""
+        self._end(
+            prompt_id,
+            lambda session: results.fail(session, self.claim, prompt_id, reason),
+            f"failed: {reason}",
+        )
+
+    def give_back(self, prompt_ids: Collection[str]) -> None:
+        """The prompts return to the queue, to go on from what is stored.
+
+        In a job that is being cancelled they end instead, with their best so far.
+        """
+        for prompt_id in prompt_ids:
+            self.held.close(prompt_id)
+        self._write(lambda session: leases.release(session, self.claim, prompt_ids))
+        log.info("given back job=%s prompts=%d", self.claim.job_id, len(prompt_ids))
+
+    def _write(self, work: Callable[[Session], object]) -> None:
+        # Longer than a lease makes no sense: another worker has the prompts by then.
+        transaction(self._store, work, patience_seconds=self._lease_seconds)
+
+    def _on_prompt(self, prompt_id: str, window: int, dim: int) -> None:
+        try:
+            self._write(
+                lambda session: trace.describe(
+                    session, self.claim, prompt_id, window=window, dim=dim
+                )
+            )
+        except LeaseLostError:
+            self.held.lose(prompt_id)  # its first row would be refused as well
+
+    def _on_iteration(
+        self, prompt_id: str, arm: int, row: Iteration, kept: tuple[Candidate, ...]
+    ) -> Verdict:
+        if prompt_id not in self.held.open:
+            return "abandon"
+        cancelled = False
+
+        def work(session: Session) -> None:
+            nonlocal cancelled
+            trace.append(session, self.claim, prompt_id, arm, row, kept)
+            leases.renew(session, self.claim, ttl_seconds=self._lease_seconds)
+            cancelled = jobs.cancel_requested(session, self.claim.job_id)
+
+        try:
+            self._write(work)
+        except LeaseLostError:
+            self.held.lose(prompt_id)
+            return "abandon"
+        log.info(
+            "iteration job=%s prompt=%r arm=%d k=%d best=%.6g best_so_far=%.6g tokens=%d "
+            "decode=%.2fs reward=%.2fs wait=%.2fs",
+            *(self.claim.job_id, prompt_id, arm, row.k, row.best, row.best_so_far, row.tokens),
+            *(row.seconds.decode, row.seconds.reward, row.seconds.wait),
+        )
+        if cancelled:
+            return "cancel"
+        return "abandon" if self._stopping() else "continue"
+
+    def _on_result(self, result: Result) -> None:
+        named = result.reward_model or ModelRef(name=self.claim.request.reward.name)
+        result = result.model_copy(update={"job_id": self.claim.job_id, "reward_model": named})
+        said = f"{result.status}: {result.error}" if result.error else result.status
+        self._end(
+            result.prompt_id,
+            lambda session: results.finish(session, self.claim, result.prompt_id, result),
+            said,
+        )
+
+    def _end(self, prompt_id: str, work: Callable[[Session], object], said: str) -> None:
+        if prompt_id not in self.held.open:
+            return
+        self.held.close(prompt_id)  # before the row is there, so that no beat takes it for lost
+        try:
+            self._write(work)
+        except LeaseLostError:
+            log.warning("lease lost job=%s prompt=%r at its end", self.claim.job_id, prompt_id)
+            return
+        log.info("ended job=%s prompt=%r %s", self.claim.job_id, prompt_id, said)
