@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay
-from tenacity.wait import wait_exponential_jitter
+from tenacity.wait import wait_exponential, wait_random
 
 from prelogit.core.errors import RewardAnswerError, RewardUnavailableError
 from prelogit.core.records import ModelRef
@@ -67,9 +67,9 @@ class ServiceReward:
         self._bytes_per_request = bytes_per_request
         self._requests_at_once = requests_at_once
         self._longest_wait_seconds = longest_wait_seconds
-        self._backoff = wait_exponential_jitter(
-            initial=first_wait_seconds, max=longest_wait_seconds, jitter=first_wait_seconds
-        )
+        self._backoff = wait_exponential(
+            multiplier=first_wait_seconds, max=longest_wait_seconds
+        ) + wait_random(0, first_wait_seconds)
         self._certificates: ssl.SSLContext | None = None
         self._shared = SharedClient(self._open)
 

@@ -122,9 +122,12 @@ def _import_module_once(name: str) -> Any:
 
 
 def _not_imported(name: str, error: Exception) -> ModelError:
+    """Names a missing module, but repeats no other text: that may hold paths."""
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    reason = f"no module named {missing!r}" if missing else type(error).__name__
     return ModelError(
-        f"the module {name!r} of a reward function cannot be imported "
-        f"({type(error).__name__}: {error}): install it, or put its folder on PYTHONPATH"
+        f"the module {name!r} of a reward function cannot be imported ({reason}): "
+        "install what it needs, or put its folder on PYTHONPATH"
     )
 
 
