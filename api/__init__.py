@@ -1,0 +1,1 @@
+"""The gateway: jobs in, results out, over HTTP."""

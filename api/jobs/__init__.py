@@ -1,0 +1,1 @@
+"""Jobs: posting, looking, waiting, cancelling, retrying, deleting."""

@@ -1,0 +1,1 @@
+"""Results, traces, candidates and events of a job."""

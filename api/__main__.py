@@ -1,0 +1,55 @@
+"""``python -P -m api``: serves the gateway."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from types import FrameType
+
+import uvicorn
+from pydantic import ValidationError
+
+from api.app import create_app
+from api.settings import Settings
+
+
+class Server(uvicorn.Server):
+    """Tells open streams to end as soon as the process is asked to."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called on SIGINT and SIGTERM."""
+        gateway = getattr(self.config.app.state, "gateway", None)  # type: ignore[union-attr]
+        if gateway is not None:
+            gateway.stopping.set()
+        super().handle_exit(sig, frame)
+
+
+def main() -> int:
+    """Runs until a signal; returns the exit status."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_input=False):
+            field = "PRELOGIT_" + ".".join(str(part) for part in problem["loc"]).upper()
+            logging.critical("%s: %s", field, problem["msg"])
+        return 2
+    server = Server(
+        uvicorn.Config(
+            create_app(settings),
+            host=settings.host,
+            port=settings.port,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=settings.shutdown_seconds,
+        )
+    )
+    server.run()
+    return 0 if server.started else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""The gateway's application: routes, problems, and what lives as long as it does."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+
+from api import errors, openapi
+from api.catalog.models import ModelText
+from api.catalog.rewards import RewardCatalog
+from api.catalog.routes import router as catalog
+from api.deps import Gateway
+from api.health.routes import router as health
+from api.jobs.routes import router as jobs
+from api.reconcile import Reconciler
+from api.results.routes import router as results
+from api.settings import Settings
+from api.wakeups import Publisher
+from db.session import make_engine, migrate, sessions
+from prelogit import __version__
+
+DESCRIPTION = """
+Aligns an LLM's answers at test time. Post prompts as a job, watch its events, read for each
+prompt the best answer with its reward, its costs, and the trace of the search.
+
+Errors are problem documents (RFC 9457): `errors` names every field and the cure.
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The gateway. Nothing is opened before the application starts.
+
+    On start: the database is brought up to date, wake-ups are published and lost ones re-sent
+    by two threads. Raises (on start) StoreError with the cure when the store is not there.
+    """
+    app = FastAPI(
+        title="Prelogit",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+    )
+    app.state.settings = settings
+    for router in (results, jobs, catalog, health):
+        app.include_router(router)
+    errors.install(app)
+    openapi.install(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    async with AsyncExitStack() as stack:
+        engine = make_engine(settings.store_url)
+        stack.callback(engine.dispose)
+        await run_in_threadpool(migrate, engine)
+        store = sessions(engine)
+        publisher = Publisher(settings.redis_url, store, interval_seconds=settings.outbox_seconds)
+        rewards = RewardCatalog(
+            settings.reward_url, timeout_seconds=settings.reward_listing_seconds
+        )
+        stack.callback(rewards.close)
+        reconciler = Reconciler(
+            store,
+            publisher.again,
+            interval_seconds=settings.reconcile_seconds,
+            resend_seconds=settings.resend_seconds,
+        )
+        gateway = Gateway(
+            settings=settings,
+            engine=engine,
+            store=store,
+            publisher=publisher,
+            rewards=rewards,
+            text=ModelText(settings.model, settings.home),
+        )
+        publisher.start()
+        stack.push_async_callback(run_in_threadpool, publisher.stop)
+        reconciler.start()
+        stack.push_async_callback(run_in_threadpool, reconciler.stop)
+        stack.callback(gateway.stopping.set)
+        app.state.gateway = gateway
+        yield

@@ -1,0 +1,1 @@
+"""Whether the gateway lives, and whether everything it needs does."""

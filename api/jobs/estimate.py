@@ -1,0 +1,109 @@
+"""What a job would cost, before it is posted."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+
+from api.catalog.models import memory_bytes
+from api.deps import Gateway
+from api.jobs.request import Checked
+from db import jobs
+from prelogit.wire.jobs import JobRequest
+from prelogit.wire.problem import FieldProblem
+
+JOBS_LOOKED_AT = 10
+ROWS = {"cpu": 128, "other": 256}  # what the engine decodes together when nothing is set
+
+
+class Estimate(BaseModel):
+    """Answer of ``POST /v1/jobs/estimate``.
+
+    ``candidates`` counts the method's and the baselines', ``generated_tokens_max`` what they
+    cost when none ends early. ``seconds``: at the rate of this store's latest jobs, null while
+    there are none. ``memory_bytes``: weights, keys and values, null where the model's
+    configuration is not at hand. ``problems``: why a real post would be refused.
+    """
+
+    prompts: int
+    prompt_tokens: int
+    candidates: int
+    generated_tokens_max: int
+    seconds: float | None
+    memory_bytes: int | None
+    problems: list[FieldProblem]
+
+
+class Rate(NamedTuple):
+    """What was measured: of decoding a token, and of everything else a candidate needs."""
+
+    seconds_per_token: float
+    seconds_per_candidate: float
+
+
+def estimate(checked: Checked, here: Gateway, session: Session) -> Estimate:
+    """The costs of a checked body; zeros and nulls where it is too wrong to tell."""
+    request = checked.request
+    if request is None:
+        return Estimate(
+            prompts=0,
+            prompt_tokens=0,
+            candidates=0,
+            generated_tokens_max=0,
+            seconds=None,
+            memory_bytes=None,
+            problems=checked.problems,
+        )
+    arms = (request.method, *request.baselines)
+    candidates = len(request.prompts) * sum(arm.samples for arm in arms)
+    tokens = candidates * request.max_new_tokens
+    rate = measured_rate(session, here.settings.model)
+    seconds = None
+    if rate is not None:
+        seconds = tokens * rate.seconds_per_token + candidates * rate.seconds_per_candidate
+    return Estimate(
+        prompts=len(request.prompts),
+        prompt_tokens=sum(checked.tokens.values()),
+        candidates=candidates,
+        generated_tokens_max=tokens,
+        seconds=seconds,
+        memory_bytes=_memory(request, checked, here),
+        problems=checked.problems,
+    )
+
+
+def measured_rate(session: Session, model: str) -> Rate | None:
+    """Seconds a token and a candidate, over the latest jobs of this model; None before the first."""
+    latest, _ = jobs.listing(session, status=None, limit=JOBS_LOOKED_AT, cursor=None)
+    used = [job.usage for job in latest if job.request.get("model") == model]
+    tokens = sum(usage.generated_tokens for usage in used)
+    candidates = sum(usage.candidates for usage in used)
+    if not tokens or not candidates:
+        return None
+    return Rate(
+        sum(usage.decode_seconds for usage in used) / tokens,
+        sum(usage.reward_seconds for usage in used) / candidates,
+    )
+
+
+def _memory(request: JobRequest, checked: Checked, here: Gateway) -> int | None:
+    shape = here.text.shape()
+    if shape is None:
+        return None
+    method, settings = request.method, here.settings
+    on_cpu = settings.device in ("auto", "cpu")
+    together = min(method.batch_size, len(request.prompts))
+    widest = max(getattr(arm, "n", None) or 1 for arm in (method, *request.baselines))
+    longest = sorted(checked.tokens.values(), reverse=True)[:together]
+    dtype = settings.dtype
+    if dtype == "auto":
+        dtype = "float32" if on_cpu else "bfloat16"
+    return memory_bytes(
+        shape,
+        dtype=dtype,
+        rows=min(settings.max_rows or ROWS["cpu" if on_cpu else "other"], together * widest),
+        prefix_tokens=sum(longest),
+        new_tokens=request.max_new_tokens,
+    )

@@ -1,0 +1,130 @@
+"""What this installation refuses, beyond what the request's own types say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from api.catalog.models import Text
+from api.catalog.rewards import RewardCatalog
+from api.fields import nearest
+from api.settings import Settings
+from prelogit.core.errors import InputError, RewardUnavailableError
+from prelogit.text import encode
+from prelogit.wire.jobs import JobRequest, PromptItem
+from prelogit.wire.params import AISP, BestOfN
+from prelogit.wire.problem import FieldProblem
+
+
+class Counted(NamedTuple):
+    """Prompt tokens by prompt id, and what is wrong with single prompts."""
+
+    tokens: dict[str, int]
+    problems: list[FieldProblem]
+
+
+def job_problems(
+    request: JobRequest, settings: Settings, rewards: RewardCatalog
+) -> list[FieldProblem]:
+    """What is wrong with a filled-in request, its prompts' lengths apart."""
+    return [
+        *_model(request, settings),
+        *_prompt_count(request, settings),
+        *_samples("method", request.method, settings),
+        *(
+            problem
+            for place, baseline in enumerate(request.baselines)
+            for problem in _samples(f"baselines.{place}", baseline, settings)
+        ),
+        *_new_tokens(request, settings),
+        *_reward(request, rewards),
+    ]
+
+
+def count_prompts(request: JobRequest, text: Text) -> Counted:
+    """Counts every prompt with the model's own tokenizer, and compares with what fits."""
+    tokens: dict[str, int] = {}
+    problems: list[FieldProblem] = []
+    most = None
+    if text.context_length is not None:
+        most = text.context_length - request.max_new_tokens
+    for place, item in enumerate(request.prompts):
+        assert isinstance(item, PromptItem)  # noqa: S101  (the request is filled in)
+        assert item.id is not None  # noqa: S101
+        try:
+            count = len(encode(text.tokenizer, item, request.template))
+        except InputError as error:
+            field = f"prompts.{place}" + (f".{error.field}" if error.field else "")
+            problems.append(FieldProblem(field=field, message=str(error)))
+            continue
+        tokens[item.id] = count
+        if most is not None and count > most:
+            problems.append(_too_long(place, count, request, text.context_length or 0))
+    return Counted(tokens, problems)
+
+
+def _too_long(place: int, count: int, request: JobRequest, context: int) -> FieldProblem:
+    most = max(0, context - request.max_new_tokens)
+    return FieldProblem(
+        field=f"prompts.{place}",
+        message=f"has {count:,} tokens; with max_new_tokens {request.max_new_tokens:,} at most "
+        f"{most:,} fit into the model's context of {context:,}: shorten it, or lower max_new_tokens",
+        allowed={"tokens": count, "maximum": most, "context_length": context},
+    )
+
+
+def _model(request: JobRequest, settings: Settings) -> Iterator[FieldProblem]:
+    if request.model != settings.model:
+        yield FieldProblem(
+            field="model",
+            message=f"{request.model!r} is not offered by this installation",
+            allowed=[settings.model],
+        )
+
+
+def _prompt_count(request: JobRequest, settings: Settings) -> Iterator[FieldProblem]:
+    if len(request.prompts) > settings.max_prompts:
+        yield FieldProblem(
+            field="prompts",
+            message=f"has {len(request.prompts):,} prompts; at most {settings.max_prompts:,} go "
+            "into one job: send several",
+            allowed={"maxItems": settings.max_prompts},
+        )
+
+
+def _samples(field: str, method: AISP | BestOfN, settings: Settings) -> Iterator[FieldProblem]:
+    if method.samples <= settings.max_samples:
+        return
+    how = f"{method.samples:,} candidates a prompt"
+    if isinstance(method, AISP):
+        how = f"n * (iterations + 1) = {method.samples:,} candidates a prompt"
+    yield FieldProblem(
+        field=f"{field}.n",
+        message=f"asks for {how}; at most {settings.max_samples:,} are accepted",
+        allowed={"candidates": settings.max_samples},
+    )
+
+
+def _new_tokens(request: JobRequest, settings: Settings) -> Iterator[FieldProblem]:
+    if request.max_new_tokens > settings.max_new_tokens:
+        yield FieldProblem(
+            field="max_new_tokens",
+            message=f"is {request.max_new_tokens:,}; at most {settings.max_new_tokens:,} are accepted",
+            allowed={"minimum": 1, "maximum": settings.max_new_tokens},
+        )
+
+
+def _reward(request: JobRequest, rewards: RewardCatalog) -> Iterator[FieldProblem]:
+    try:
+        known = [reward.name for reward in rewards.listing()]
+    except RewardUnavailableError:
+        # The job waits for the service to come back; the worker finds out then.
+        return
+    if request.reward.name not in known:
+        near = nearest(request.reward.name, known)
+        hint = f"; did you mean {near!r}?" if near else ""
+        yield FieldProblem(
+            field="reward.name",
+            message=f"{request.reward.name!r} is not offered by this installation{hint}",
+            allowed=known,
+        )

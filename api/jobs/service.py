@@ -1,0 +1,125 @@
+"""What can be done with a job, one transaction each."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+import anyio
+from fastapi import Request
+from sqlalchemy.orm import Session
+
+from api.deps import Gateway
+from api.errors import ProblemError, invalid, missing, refused
+from api.jobs.request import body_hash, check_job
+from db import jobs
+from db.session import reading
+from prelogit.core.errors import InputError
+from prelogit.wire.jobs import ENDED, Job
+
+LONGEST_POLL_SECONDS = 1.0
+
+
+class Changed(NamedTuple):
+    """A job after a request to change it; ``changed`` is False when it already was so."""
+
+    job: Job
+    changed: bool
+
+
+def found(job: Job | None, job_id: str) -> Job:
+    """The job. Raises ProblemError 404 when there is none."""
+    if job is None:
+        raise missing(f"job {job_id}")
+    return job
+
+
+def submit(raw: bytes, key: str | None, here: Gateway) -> Job:
+    """Stores a job with its prompts and wake-ups, then has the wake-ups sent.
+
+    Raises: ProblemError: 422 with everything that is wrong.
+    """
+    checked = check_job(raw, here)
+    if checked.problems or checked.request is None:
+        raise refused(checked.problems)
+    try:
+        with here.store.begin() as session:
+            created = jobs.create(
+                session,
+                checked.request,
+                token_counts=checked.tokens,
+                idempotency_key=key,
+                body_hash=body_hash(checked.request),
+            )
+    except jobs.IdempotencyConflictError as error:
+        raise invalid("Idempotency-Key", str(error)) from error
+    if not created.existing:
+        here.publisher.nudge()
+    return look(created.job_id, here)
+
+
+def look(job_id: str, here: Gateway) -> Job:
+    """The job as it is now."""
+    with reading(here.store) as session:
+        return found(jobs.view(session, job_id), job_id)
+
+
+async def wait(job_id: str, seconds: float, request: Request, here: Gateway) -> Job:
+    """The job once its status is another than now, or has ended, or the time is over."""
+
+    def status(session: Session) -> str | None:
+        return jobs.status(session, job_id)
+
+    until = time.monotonic() + seconds
+    first = await here.look(status)
+    pause = here.settings.poll_seconds
+    while first is not None and first not in ENDED and not here.stopping.is_set():
+        left = until - time.monotonic()
+        if left <= 0 or await request.is_disconnected():
+            break
+        await anyio.sleep(min(pause, left))
+        pause = min(1.5 * pause, LONGEST_POLL_SECONDS)
+        if await here.look(status) != first:
+            break
+    return found(await here.look(lambda session: jobs.view(session, job_id)), job_id)
+
+
+def cancel(job_id: str, here: Gateway) -> Changed:
+    """Asks a job to stop; what is finished stays."""
+    with here.store.begin() as session:
+        changed = jobs.request_cancel(session, job_id)
+    if changed is None:
+        raise missing(f"job {job_id}")
+    return Changed(look(job_id, here), changed)
+
+
+def retry(job_id: str, here: Gateway) -> Changed:
+    """Queues the prompts that failed or were cancelled again.
+
+    Raises: ProblemError: 409 while the job runs.
+    """
+    try:
+        with here.store.begin() as session:
+            groups = jobs.retry(session, job_id)
+    except InputError as error:
+        raise ProblemError(409, str(error)) from error
+    if groups is None:
+        raise missing(f"job {job_id}")
+    if groups:
+        here.publisher.nudge()
+    return Changed(look(job_id, here), bool(groups))
+
+
+def delete(job_id: str, here: Gateway) -> None:
+    """Deletes an ended job with all that belongs to it.
+
+    Raises: ProblemError: 409 while it has not ended.
+    """
+    with here.store.begin() as session:
+        deleted = jobs.delete(session, job_id)
+    if deleted is None:
+        raise missing(f"job {job_id}")
+    if not deleted:
+        raise ProblemError(
+            409, f"job {job_id} has not ended: cancel it first, and delete it once it has stopped"
+        )

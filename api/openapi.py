@@ -1,0 +1,115 @@
+"""What FastAPI cannot see by itself: bodies read by hand, problem documents, streams."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from api.errors import MEDIA_TYPE
+from api.jobs.request import job_schema
+from prelogit.wire.problem import Problem
+
+REF = "#/components/schemas/"
+WHEN = {
+    400: "The request broke off.",
+    404: "Not known here.",
+    409: "The job's state does not allow it.",
+    413: "The body is larger than this installation accepts.",
+    415: "The body does not call itself JSON.",
+    422: "The problem names every field that cannot be accepted, and the cure.",
+    500: "The gateway failed; the problem carries a number that its log knows.",
+    503: "The store, or a part that the answer needs, is not there.",
+}
+JOB_EXAMPLES: dict[str, Any] = {
+    "smallest": {
+        "summary": "Only prompts are required",
+        "value": {"prompts": ["How do I sleep better?"]},
+    },
+    "compared": {
+        "summary": "With both forms of best-of-n beside it, at equal samples",
+        "value": {
+            "prompts": [
+                "How do I sleep better?",
+                {"id": "p2", "messages": [{"role": "user", "content": "Explain tides."}]},
+            ],
+            "method": {"name": "aisp", "n": 16, "iterations": 8, "sigma2": 0.5},
+            "baselines": [{"name": "bon"}, {"name": "bon", "noise": "gaussian"}],
+            "reward": {"name": "relevance"},
+            "max_new_tokens": 64,
+            "seed": 0,
+        },
+    },
+}
+JOB_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": f"{REF}JobRequest"}, "examples": JOB_EXAMPLES}
+        },
+    }
+}
+
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+def problems(*statuses: int) -> Responses:
+    """The ``responses`` of a route that may answer with these problems (500 and 503 always)."""
+    return {
+        status: {
+            "description": WHEN[status],
+            "content": {MEDIA_TYPE: {"schema": {"$ref": f"{REF}Problem"}}},
+        }
+        for status in sorted({*statuses, 500, 503})
+    }
+
+
+def stream(media_type: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """A 200 that is streamed; ``schema`` describes the whole text."""
+    return {"description": description, "content": {media_type: {"schema": schema}}}
+
+
+def install(app: FastAPI) -> None:
+    """Completes ``/openapi.json``."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        tags=app.openapi_tags,
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    _add(schemas, "JobRequest", job_schema())
+    _add(schemas, "Problem", Problem.model_json_schema())
+    return document
+
+
+def _add(schemas: dict[str, Any], name: str, schema: dict[str, Any]) -> None:
+    """Moves a stand-alone JSON schema, its definitions too, below the document's components."""
+    moved = _pointed(schema)
+    definitions = moved.pop("$defs", {})
+    for key, value in {**definitions, name: moved}.items():
+        schemas.setdefault(key, value)
+
+
+def _pointed(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {
+            key: value.replace("#/$defs/", REF)
+            if isinstance(value, str) and value.startswith("#/$defs/")
+            else _pointed(value)
+            for key, value in node.items()
+        }
+    return [_pointed(item) for item in node] if isinstance(node, list) else node

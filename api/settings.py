@@ -1,0 +1,74 @@
+"""What the gateway can be told from outside: environment variables named ``PRELOGIT_*``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+QUEUE_SCHEMES = ("redis", "rediss", "redis+socket", "sentinel")
+
+
+class Settings(BaseSettings):
+    """Settings of the gateway process. Times are in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PRELOGIT_", env_file=".env", extra="ignore", hide_input_in_errors=True
+    )
+
+    home: Path = Path("~/.prelogit")
+    database_url: Annotated[str, Field(repr=False)] = ""
+    redis_url: Annotated[str, Field(repr=False)] = "redis://127.0.0.1:6379/0"
+    reward_url: str = "http://127.0.0.1:8100"
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    model: Annotated[str, Field(min_length=1)] = "smollm2-135m"
+    device: str = "auto"
+    dtype: str = "auto"
+
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
+    max_prompts: Annotated[int, Field(ge=1)] = 10_000
+    max_new_tokens: Annotated[int, Field(ge=1)] = 1024
+    max_samples: Annotated[int, Field(ge=1)] = 4096
+    max_rows: Annotated[int, Field(ge=1)] | None = None
+
+    outbox_seconds: Annotated[float, Field(gt=0)] = 1.0
+    reconcile_seconds: Annotated[float, Field(gt=0)] = 5.0
+    resend_seconds: Annotated[float, Field(ge=0)] = 15.0
+    lease_seconds: Annotated[float, Field(gt=0)] = 30.0
+    heartbeat_seconds: Annotated[float, Field(gt=0)] = 15.0
+    poll_seconds: Annotated[float, Field(gt=0)] = 0.25
+    worker_silence_seconds: Annotated[float, Field(gt=0)] = 60.0
+    reward_listing_seconds: Annotated[float, Field(gt=0)] = 2.0
+    shutdown_seconds: Annotated[int, Field(ge=1)] = 10
+
+    @field_validator("home")
+    @classmethod
+    def _expand(cls, home: Path) -> Path:
+        return home.expanduser()
+
+    @field_validator("redis_url")
+    @classmethod
+    def _scheme_is_known(cls, url: str) -> str:
+        # Celery takes "redis+unix://" without a word and then talks to localhost:6379.
+        scheme = url.split("://", 1)[0]
+        if scheme not in QUEUE_SCHEMES:
+            raise ValueError(
+                f"PRELOGIT_REDIS_URL must begin with one of {', '.join(QUEUE_SCHEMES)}; a unix "
+                "socket is redis+socket://:password@/absolute/path?virtual_host=0"
+            )
+        return url
+
+    @field_validator("reward_url")
+    @classmethod
+    def _http(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError("PRELOGIT_REWARD_URL must begin with http:// or https://")
+        return url.rstrip("/")
+
+    @property
+    def store_url(self) -> str:
+        """The database: what was set, else a SQLite file in the home folder."""
+        return self.database_url or f"sqlite:///{self.home / 'prelogit.db'}"

@@ -1,0 +1,98 @@
+"""Wake-ups reach the queue after the commit, and never hold up or fail a post."""
+
+from __future__ import annotations
+
+import signal
+
+import redis
+
+from tests.api.conftest import Start
+from tests.api.running import Valkey, eventually, woken
+from tests.api.worker import Worker
+
+
+def test_every_group_of_a_posted_job_is_woken(start: Start, own_valkey: Valkey) -> None:
+    gateway = start(redis_url=own_valkey.url)
+    body = {"prompts": ["a", "b", "c"], "method": {"name": "bon", "batch_size": 2}}
+    gateway.job(body)
+    worker = Worker(gateway.inside.store)
+    eventually(lambda: worker.groups() == [])
+    groups = woken(own_valkey.url)
+    assert len(groups) == 2
+    claimed = [prompt for group in groups for prompt in worker.claim(group).prompts]
+    assert {prompt.prompt_id for prompt in claimed} == {"p1", "p2", "p3"}
+
+
+def test_a_repeated_post_wakes_nobody_twice(start: Start, own_valkey: Valkey) -> None:
+    gateway = start(redis_url=own_valkey.url)
+    gateway.post({"prompts": ["a"]}, Idempotency_Key="k")
+    eventually(lambda: len(woken(own_valkey.url)) == 1)
+    gateway.post({"prompts": ["a"]}, Idempotency_Key="k")
+    gateway.post({"prompts": ["b"]})
+    eventually(lambda: len(woken(own_valkey.url)) == 2)
+
+
+def test_a_retry_wakes_again(start: Start, own_valkey: Valkey) -> None:
+    gateway = start(redis_url=own_valkey.url)
+    job = gateway.job()
+    (group,) = eventually(lambda: woken(own_valkey.url))
+    worker = Worker(gateway.inside.store)
+    worker.fail(worker.claim(group), "p1")
+    gateway.client.post(f"{job['links']['self']}/retry")
+    eventually(lambda: woken(own_valkey.url) == [group, group])
+
+
+def test_the_outbox_of_other_processes_is_sent_too(start: Start, own_valkey: Valkey) -> None:
+    gateway = start(redis_url=own_valkey.url, outbox_seconds=0.05)
+    gateway.job()
+    (group,) = eventually(lambda: woken(own_valkey.url))
+    worker = Worker(gateway.inside.store)
+    claim = worker.claim(group)
+    worker.release(claim)
+    eventually(lambda: woken(own_valkey.url) == [group, group])
+
+
+def test_a_killed_queue_fails_no_post_and_is_told_later(start: Start, own_valkey: Valkey) -> None:
+    gateway = start(redis_url=own_valkey.url)
+    gateway.job()
+    eventually(lambda: len(woken(own_valkey.url)) == 1)
+    own_valkey.kill()
+    for _ in range(3):
+        assert gateway.post().status_code == 202
+    own_valkey.start()
+    worker = Worker(gateway.inside.store)
+    eventually(lambda: worker.groups() == [])
+    assert len(set(woken(own_valkey.url))) == 3
+
+
+def test_a_stopped_queue_holds_up_no_post_and_is_told_later(
+    start: Start, own_valkey: Valkey
+) -> None:
+    gateway = start(redis_url=own_valkey.url)
+    gateway.job()
+    eventually(lambda: len(woken(own_valkey.url)) == 1)
+    own_valkey.send(signal.SIGSTOP)
+    # While the publisher hangs on the queue, requests that write must not wait for it.
+    answers = [gateway.post().status_code for _ in range(20)]
+    still = _silent(own_valkey.url)
+    own_valkey.send(signal.SIGCONT)
+    assert still
+    assert answers == [202] * 20
+    worker = Worker(gateway.inside.store)
+    eventually(lambda: worker.groups() == [])
+    assert len(set(woken(own_valkey.url))) == 21
+
+
+def _silent(url: str) -> bool:
+    with redis.Redis.from_url(url, socket_timeout=0.2) as client:
+        try:
+            client.ping()
+        except redis.TimeoutError:
+            return True
+    return False
+
+
+def test_a_gateway_that_starts_again_sends_what_waits(start: Start, own_valkey: Valkey) -> None:
+    start().job()
+    start(redis_url=own_valkey.url)
+    eventually(lambda: len(woken(own_valkey.url)) == 1)
