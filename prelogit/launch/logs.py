@@ -7,7 +7,7 @@ from collections import deque
 from logging import INFO, LogRecord
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import TextIO
+from typing import IO
 
 _FILE_BYTES = 10 * 1024 * 1024
 _COLOURS = ("36", "33", "35", "32", "34", "31")
@@ -17,16 +17,18 @@ _REMEMBERED = 20
 class Logs:
     """Writes lines to ``out`` and to ``FOLDER/NAME.log`` (at most 20 MiB a child)."""
 
-    def __init__(self, folder: Path, out: TextIO) -> None:
+    def __init__(self, folder: Path, out: IO[str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self._out: TextIO | None = out
+        self._out: IO[str] | None = out
         self._coloured = out.isatty() and not os.environ.get("NO_COLOR")
         self._files: dict[str, RotatingFileHandler] = {}
         self._last: dict[str, deque[str]] = {}
 
     def write(self, name: str, line: str) -> None:
-        """One line of one child."""
+        """One line of one child; blank ones are left out."""
+        if not line.strip():
+            return
         if name not in self._files:
             self._files[name] = RotatingFileHandler(
                 self.file(name), maxBytes=_FILE_BYTES, backupCount=1, encoding="utf-8", delay=True

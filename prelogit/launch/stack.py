@@ -72,7 +72,10 @@ def service_specs(
     reward_threads, worker_threads = thread_counts(cores, settings.workers)
     specs = []
     if settings.reward_url is None:
-        own = {"PRELOGIT_REWARD_PORT": str(settings.reward_port), "PRELOGIT_HOST": REWARD_HOST}
+        own = {
+            "PRELOGIT_REWARD_HOST": REWARD_HOST,
+            "PRELOGIT_REWARD_PORT": str(settings.reward_port),
+        }
         own |= _threads(outer, reward_threads)
         specs.append(ChildSpec("reward", _python("reward_service"), {**env, **own}))
     for number in range(1, settings.workers + 1):

@@ -9,7 +9,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import IO, Any, NamedTuple
 
 from prelogit.core.errors import LaunchError
 from prelogit.launch import valkey
@@ -42,7 +42,7 @@ class Ground(NamedTuple):
         return reachable(self.settings.host, self.settings.port)
 
 
-def up(settings: UpSettings, *, log: TextIO, on_ready: Callable[[str], None]) -> None:
+def up(settings: UpSettings, *, log: IO[str], on_ready: Callable[[str], None]) -> None:
     """Start the stack, call ``on_ready`` with its URL, and keep it running until a signal ends it.
 
     Must run in the main thread.
@@ -123,7 +123,6 @@ async def _bring_up(
         supervisor.start(spec)
     await wait_ready(ground.url, lambda parts: logs.say(f"waiting for: {parts}"))
     supervisor.settle()
-    logs.say(f"ready at {ground.url} (API: {ground.url}/docs; Ctrl-C stops)")
     on_ready(ground.url)
 
 

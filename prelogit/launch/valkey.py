@@ -69,6 +69,7 @@ class Valkey:
                     "databases 1",
                     "daemonize no",
                     'logfile ""',
+                    "loglevel warning",
                 )
             )
         )

@@ -1,0 +1,126 @@
+"""Options that choose and shape a method: one for each field of the methods' wire classes."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from prelogit.wire.params import AISP, BestOfN, MethodField, Params
+
+_CLASSES: tuple[type[AISP] | type[BestOfN], ...] = (AISP, BestOfN)
+_NAMES = [params.model_fields["name"].default for params in _CLASSES]
+_method: TypeAdapter[Params] = TypeAdapter(MethodField)
+
+
+def with_method_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command ``--method`` and an option for each field; it receives ``method: Params``."""
+    options = _options()
+    signature = inspect.signature(command, eval_str=True)
+
+    @functools.wraps(command)
+    def run(**given: Any) -> Any:
+        chosen = {option.name: given.pop(option.name) for option in options}
+        return command(**given, method=method_of(chosen))
+
+    own = [option for option in signature.parameters.values() if option.name != "method"]
+    parameters = [*own, *options]
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    # typer reads the types from here.
+    run.__annotations__ = {option.name: option.annotation for option in parameters}
+    return run
+
+
+def method_of(given: Mapping[str, Any]) -> Params:
+    """The method that options by field name mean; None is an option that was not given.
+
+    Raises: typer.BadParameter: names the option and what is allowed.
+    """
+    fields = {name: value for name, value in given.items() if value is not None}
+    fields["name"] = fields.pop("method")
+    if fields["name"] not in _NAMES:
+        raise typer.BadParameter(f"is one of {', '.join(_NAMES)}", param_hint="--method")
+    if "lambda_" in fields:
+        fields["lambda_"] = _number_or_word(fields["lambda_"])
+    try:
+        return _method.validate_python(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if len(first["loc"]) < 2:  # a rule about several fields
+            raise typer.BadParameter(first["msg"].removeprefix("Value error, ")) from error
+        flag = _flag(str(first["loc"][1]))
+        message = first["msg"]
+        if first["type"] == "extra_forbidden":
+            message = f"the method {fields['name']} has no such option"
+        raise typer.BadParameter(message, param_hint=flag) from error
+
+
+def baseline_of(text: str) -> BestOfN:
+    """A baseline as it is written on the command line: ``bon`` or ``bon:gaussian``.
+
+    Raises: typer.BadParameter: it is neither.
+    """
+    name, _, noise = text.partition(":")
+    if name != "bon" or noise not in ("", "gaussian"):
+        raise typer.BadParameter(
+            f"{text!r} is neither bon nor bon:gaussian", param_hint="--baseline"
+        )
+    return BestOfN(noise="gaussian" if noise else None)
+
+
+def _options() -> list[inspect.Parameter]:
+    method = Annotated[str, typer.Option("--method", help=f"One of {', '.join(_NAMES)}.")]
+    found = {"method": _parameter("method", method, _NAMES[0])}
+    for params in _CLASSES:
+        for name, field in params.model_fields.items():
+            if name == "name":
+                continue
+            users = [one for one in _CLASSES if name in one.model_fields]
+            option = typer.Option(
+                _flag(name), help=_help(field, users), rich_help_panel="Method", show_default=False
+            )
+            kind = Annotated[_type(field.annotation) | None, option]  # type: ignore[valid-type]
+            found.setdefault(name, _parameter(name, kind, None))
+    return list(found.values())
+
+
+def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
+    )
+
+
+def _flag(name: str) -> str:
+    return "--" + name.strip("_").replace("_", "-")
+
+
+def _help(field: FieldInfo, users: list[type[AISP] | type[BestOfN]]) -> str:
+    text = (field.description or "").replace("null: ", "left out: ").replace("null ", "left out ")
+    default = "" if field.default is None else f" (default {field.default})"
+    only = "" if len(users) == len(_CLASSES) else f"[{users[0].model_fields['name'].default}] "
+    return f"{only}{text[:1].upper()}{text[1:]}{default}."
+
+
+def _type(annotation: Any) -> type:
+    """int, float, or str where words are allowed."""
+    parts = [annotation]
+    for part in parts:
+        if get_origin(part) is Annotated:
+            parts.append(get_args(part)[0])
+        elif get_origin(part) is Literal:
+            return str
+        else:
+            parts.extend(get_args(part))
+    return int if int in parts else float if float in parts else str
+
+
+def _number_or_word(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text

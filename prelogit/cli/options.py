@@ -1,0 +1,49 @@
+"""Options that ``submit`` and ``align`` share: everything of a job but its prompts and method."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+Baselines = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--baseline",
+        help="Best of n beside it, with as many samples: bon or bon:gaussian; may be repeated.",
+        show_default=False,
+    ),
+]
+MaxNewTokens = Annotated[int | None, typer.Option(help="Longest answer, in tokens (64).")]
+Seed = Annotated[int | None, typer.Option(help="The same seed gives the same answers (0).")]
+Keep = Annotated[str | None, typer.Option(help="best or all: which candidates are kept (best).")]
+TopK = Annotated[
+    int | None, typer.Option(help="How many of the best candidates a result holds (1).")
+]
+Template = Annotated[str | None, typer.Option(help="chat, or none to send prompts raw (chat).")]
+StopReward = Annotated[
+    float | None, typer.Option(help="End a prompt early at this reward.", rich_help_panel="Stop")
+]
+StopPlateau = Annotated[
+    int | None,
+    typer.Option(help="… after so many rounds without a better one.", rich_help_panel="Stop"),
+]
+StopSeconds = Annotated[
+    float | None, typer.Option(help="… after so many seconds.", rich_help_panel="Stop")
+]
+StopTokens = Annotated[
+    int | None, typer.Option(help="… after so many tokens.", rich_help_panel="Stop")
+]
+
+
+def stop_fields(
+    reward: float | None, plateau: int | None, seconds: float | None, tokens: int | None
+) -> dict[str, Any] | None:
+    """The ``stop`` of a job; None where nothing was asked for."""
+    given = {"reward": reward, "plateau": plateau, "seconds": seconds, "tokens": tokens}
+    return {name: value for name, value in given.items() if value is not None} or None
+
+
+def given_fields(**fields: Any) -> dict[str, Any]:
+    """Those that were given: the others have their defaults where the job runs."""
+    return {name: value for name, value in fields.items() if value not in (None, [], {})}

@@ -1,0 +1,145 @@
+"""Jobs, results and traces as a person reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.table import Table
+from rich.text import Text
+
+from prelogit.core.records import BaselineResult, Result, Trace
+from prelogit.wire.jobs import BaselineSummary, Job
+from prelogit.wire.params import BestOfN
+
+_COLOURS = {
+    "succeeded": "green",
+    "partial": "yellow",
+    "failed": "red",
+    "cancelled": "yellow",
+    "cancelling": "yellow",
+    "running": "cyan",
+}
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number for a table; a hyphen where there is none."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def status_text(status: str) -> Text:
+    """A status in its colour."""
+    return Text(status, style=_COLOURS.get(status, ""))
+
+
+def baseline_name(baseline: BaselineResult | BaselineSummary | BestOfN) -> str:
+    """As ``--baseline`` names it."""
+    return baseline.name if baseline.noise is None else f"{baseline.name}:{baseline.noise}"
+
+
+def job_table(job: Job) -> Table:
+    """All of a job on one screen."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    table.add_row("job", job.id)
+    table.add_row("status", status_text(job.status))
+    if job.error is not None:
+        table.add_row("error", Text(job.error.detail, style="red"))
+    states = job.counts.model_dump(exclude={"total"})
+    shown = ", ".join(f"{count} {state}" for state, count in states.items() if count)
+    table.add_row("prompts", f"{job.counts.total} ({shown})")
+    done, total = job.progress.iterations_done, job.progress.iterations_total
+    table.add_row("iterations", f"{done} of {total} ({job.progress.fraction:.0%})")
+    if job.progress.eta_seconds is not None and job.ended_at is None:
+        table.add_row("time left", duration(job.progress.eta_seconds))
+    if job.reward.mean_best is not None:
+        first = number(job.reward.mean_first)
+        table.add_row("reward", f"{number(job.reward.mean_best)} (first round's mean {first})")
+    for baseline in job.reward.baselines:
+        margin = "" if baseline.margin is None else f", margin {baseline.margin:+.3f}"
+        if baseline.margin_se is not None:
+            margin += f" ± {baseline.margin_se:.3f}"
+        table.add_row(baseline_name(baseline), f"{number(baseline.mean)}{margin}")
+    usage = job.usage
+    table.add_row(
+        "cost",
+        f"{usage.candidates:,} candidates, {usage.generated_tokens:,} tokens; decode "
+        f"{usage.decode_seconds:.1f} s, reward {usage.reward_seconds:.1f} s",
+    )
+    return table
+
+
+def results_table(results: Iterable[Result]) -> Table:
+    """One row a prompt."""
+    table = Table(show_lines=True)
+    table.add_column("prompt", overflow="fold", max_width=24)
+    table.add_column("status")
+    table.add_column("reward", justify="right")
+    table.add_column("baselines", justify="right")
+    table.add_column("response", overflow="fold", ratio=1)
+    for result in results:
+        margins = "\n".join(
+            f"{baseline_name(one)} {number(one.reward)} ({_signed(one.margin)})"
+            for one in result.baselines
+        )
+        answer = Text(result.response or "")
+        if result.error:
+            answer = Text(result.error, style="red")
+        for warning in result.warnings:
+            answer.append(f"\n{warning}", style="yellow")
+        table.add_row(
+            Text(result.prompt_id),
+            status_text(result.status),
+            number(result.reward),
+            margins or "-",
+            answer,
+        )
+    return table
+
+
+def trace_table(trace: Trace) -> Table:
+    """One row an iteration."""
+    table = Table(title=Text(f"{trace.prompt_id}: {trace.method.get('name')}, seed {trace.seed}"))
+    for name in (
+        "k",
+        "mean",
+        "std",
+        "best",
+        "best so far",
+        "ess",
+        "lambda",
+        "sigma2",
+        "kl",
+        "tokens",
+        "seconds",
+    ):
+        table.add_column(name, justify="right")
+    for row in trace.iterations:
+        spent = row.seconds
+        table.add_row(
+            f"{row.k} final" if row.final else str(row.k),
+            number(row.mean),
+            number(row.std),
+            number(row.best),
+            number(row.best_so_far),
+            number(row.ess, 1),
+            number(row.lambda_),
+            number(row.sigma2),
+            number(row.kl_gaussian, 1),
+            f"{row.tokens:,}",
+            f"{spent.decode + spent.reward + spent.wait:.1f}",
+        )
+    return table
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.3f}"
