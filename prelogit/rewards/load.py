@@ -15,7 +15,7 @@ from prelogit.rewards.service import ServiceReward
 NAMED = {"relevance": relevance}
 
 
-def load_reward(name: str | Callable[..., Any], **options: Any) -> Score:
+def load_reward(name: str | Callable[..., Any], /, **options: Any) -> Score:
     """A reward by name, URL, ``module:callable``, or as a callable.
 
     Args:   name: ``"relevance"`` (sentence embeddings, in this process); the URL of a reward

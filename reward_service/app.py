@@ -1,0 +1,38 @@
+"""The reward service as an ASGI app."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from reward_service.body_limit import BodyLimit
+from reward_service.errors import install
+from reward_service.hosting import Hosting
+from reward_service.routes import router
+from reward_service.settings import RewardSettings
+
+
+def create_app(settings: RewardSettings) -> FastAPI:
+    """The app; its models load in the background from its start on."""
+    hosting = Hosting(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        hosting.start()
+        try:
+            yield
+        finally:
+            hosting.stop()
+
+    app = FastAPI(
+        title="Prelogit reward service",
+        summary="One finite float for each response.",
+        lifespan=lifespan,
+    )
+    app.state.hosting = hosting
+    app.add_middleware(BodyLimit, limit_bytes=settings.reward_max_body_bytes)
+    app.include_router(router)
+    install(app)
+    return app
