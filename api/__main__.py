@@ -11,6 +11,8 @@ from pydantic import ValidationError
 
 from api.app import create_app
 from api.settings import Settings
+from db.session import make_engine, migrate
+from prelogit.core.errors import StoreError
 
 
 class Server(uvicorn.Server):
@@ -24,8 +26,17 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
+def _prepare_store(settings: Settings) -> None:
+    """Before the server starts, so that what is wrong is one line and not a stack trace."""
+    engine = make_engine(settings.store_url)
+    try:
+        migrate(engine)
+    finally:
+        engine.dispose()
+
+
 def main() -> int:
-    """Runs until a signal; returns the exit status."""
+    """Runs until a signal. Returns: 2 when the settings cannot be used, 1 without a store."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -36,6 +47,11 @@ def main() -> int:
             field = "PRELOGIT_" + ".".join(str(part) for part in problem["loc"]).upper()
             logging.critical("%s: %s", field, problem["msg"])
         return 2
+    try:
+        _prepare_store(settings)
+    except StoreError as error:
+        logging.critical("%s", error)
+        return 1
     server = Server(
         uvicorn.Config(
             create_app(settings),

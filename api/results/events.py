@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import anyio
 from sqlalchemy.orm import Session
@@ -23,6 +23,15 @@ from prelogit.wire.jobs import ENDED
 EVENTS_AT_ONCE = 200
 LONGEST_POLL_SECONDS = 1.0
 RECONNECT = "retry: 2000\n\n"  # milliseconds after which a cut-off client comes back
+SCHEMA: dict[str, Any] = {  # of one event
+    "type": "object",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string", "pattern": "^[1-9][0-9]*$"},
+        "event": {"enum": ["job", "iteration", "result"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
 HEARTBEAT = ": alive\n\n"
 
 

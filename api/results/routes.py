@@ -103,8 +103,8 @@ def candidates(job_id: str, prompt_id: PromptId, here: Here) -> Candidates:
     responses={
         200: stream(
             "text/event-stream",
-            "Events `job`, `iteration` and `result`; an event's id is its place in the job.",
-            {"type": "string"},
+            "One event after the other; an event's id is its place in the job.",
+            events.SCHEMA,
         ),
         204: {"description": "The job has ended and everything was seen: do not come back."},
         **problems(404, 422),
