@@ -42,7 +42,11 @@ def pick_device(device: str) -> torch.device:
 
 def shown(name: str) -> str:
     """A model's name as users may see it: of a local folder only its last part."""
-    return Path(name).name if Path(name).expanduser().is_dir() else name
+    return Path(name).name if _is_path(name) else name
+
+
+def _is_path(name: str) -> bool:
+    return name.startswith(("/", ".", "~")) or Path(name).is_dir()
 
 
 def load_checkpoint(auto: Any, name: str, *, device: str, dtype: Dtype) -> Checkpoint:
@@ -56,6 +60,10 @@ def load_checkpoint(auto: Any, name: str, *, device: str, dtype: Dtype) -> Check
 
     where = pick_device(device)
     folder = Path(name).expanduser()
+    if _is_path(name) and not folder.is_dir():
+        raise ModelError(
+            f"there is no folder {shown(name)!r} with a reward model: correct the path"
+        )
     source = str(folder) if folder.is_dir() else name
     wanted = "float32" if dtype == "auto" and where.type == "cpu" else dtype
     try:

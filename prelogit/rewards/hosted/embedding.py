@@ -111,8 +111,8 @@ def load_embedder(source: str, *, device: str, dtype: Dtype, max_tokens: int | N
     """
     from transformers import AutoModel
 
-    pooling = _pooling(source)
     loaded = load_checkpoint(AutoModel, source, device=device, dtype=dtype)
+    pooling = _pooling(source)
     # Sentence embeddings pool themselves: their checkpoints may lack the unused pooler.
     missing = sorted(key for key in loaded.missing if not key.startswith("pooler."))
     if missing:

@@ -155,5 +155,8 @@ def test_a_model_that_is_not_there_is_refused_without_its_path(tmp_path: Path) -
     with pytest.raises(ModelError, match="'empty' cannot be loaded") as refused:
         load_embedding(model=str(tmp_path / "empty"))
     assert str(tmp_path) not in str(refused.value)
+    with pytest.raises(ModelError, match="no folder 'typo'") as refused:
+        load_embedding(model=str(tmp_path / "typo"))
+    assert str(tmp_path) not in str(refused.value)
     with pytest.raises(ModelError, match="set it to auto, cpu or cuda"):
         load_embedding(device="abacus")
