@@ -60,7 +60,7 @@ class Head:
                 "be reached: choose a causal language model"
             )
         self.dim: int = output.in_features
-        self.device: torch.device = output.weight.device
+        self.device: torch.device = model.device
         self._output = _NoisyOutput(output)
         # A shallow copy shares all weights; only its table of children is its own.
         self._tail = copy.copy(model)

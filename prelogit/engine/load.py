@@ -19,6 +19,7 @@ from prelogit.engine.decoder import Decoder, PlainDecoder, SharedDecoder
 from prelogit.engine.embedded import ensure
 from prelogit.engine.engine import Engine
 from prelogit.engine.head import Head, check_head
+from prelogit.engine.packed import pack, packable
 from prelogit.engine.prefix import Group
 from prelogit.text import EMBEDDED, context_length, model_folder
 
@@ -117,7 +118,14 @@ def prepare(
     max_rows: int | None = None,
     context: int | None = None,
 ) -> Model:
-    """The same for a model that is already in memory (its attention may be switched)."""
+    """The same for a model that is already in memory.
+
+    The model is changed in place: its attention may be switched, and on CPU its linear layers
+    are packed.
+    """
+    fingerprint, ends = _fingerprint(module), _end_tokens(module, tokenizer)
+    if packable(module):
+        pack(module)
     head = Head(module)
     decoder = module.base_model
     check_head(head, decoder, module)
@@ -125,10 +133,7 @@ def prepare(
     rows = max_rows or (128 if module.device.type == "cpu" else 256)
     if rows < 1:
         raise ModelError("max_rows must be at least 1")
-    ends = _end_tokens(module, tokenizer)
-    return Model(
-        name, _fingerprint(module), module, tokenizer, way, head, ends, context, kind, rows
-    )
+    return Model(name, fingerprint, module, tokenizer, way, head, ends, context, kind, rows)
 
 
 def _device(device: str) -> torch.device:
