@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from prelogit.cli.align import align
+from prelogit.cli.doctor import doctor
 from prelogit.cli.export import export
 from prelogit.cli.jobs import cancel, delete, jobs, retry, status
+from prelogit.cli.replay import replay
 from prelogit.cli.results import results
 from prelogit.cli.submit import submit
 from prelogit.cli.trace import trace
@@ -21,7 +23,10 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_show_locals=False,
 )
-for command in (up, submit, status, jobs, results, trace, export, cancel, retry, delete, align):
+COMMANDS = (
+    up, submit, status, jobs, results, trace, export, cancel, retry, delete, align, replay, doctor,
+)  # fmt: skip
+for command in COMMANDS:
     app.command()(command)
 
 

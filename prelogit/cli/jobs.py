@@ -6,10 +6,9 @@ from itertools import islice
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from prelogit.cli.reporting import Json, out, print_json, reported
-from prelogit.cli.tables import job_table, number, status_text
+from prelogit.cli.tables import job_table, jobs_table
 from prelogit.cli.watching import exit_code, watch
 from prelogit.client import Client
 from prelogit.wire.jobs import Job
@@ -50,19 +49,7 @@ def jobs(
     if as_json:
         print_json([job.model_dump(mode="json") for job in found])
         return
-    table = Table()
-    for name in ("job", "created", "status", "prompts", "done", "reward"):
-        table.add_column(name, no_wrap=name == "job")
-    for job in found:
-        table.add_row(
-            job.id,
-            f"{job.created_at:%Y-%m-%d %H:%M}",
-            status_text(job.status),
-            str(job.counts.total),
-            f"{job.progress.fraction:.0%}",
-            number(job.reward.mean_best),
-        )
-    out.print(table)
+    out.print(jobs_table(found))
 
 
 @reported

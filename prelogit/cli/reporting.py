@@ -17,7 +17,11 @@ Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
+_PIPED_WIDTH = 160  # nobody sees where a line would wrap
+
 out = Console()
+if not out.is_terminal:
+    out.width = _PIPED_WIDTH
 notes = Console(stderr=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -69,6 +70,23 @@ def job_table(job: Job) -> Table:
     return table
 
 
+def jobs_table(jobs: Iterable[Job]) -> Table:
+    """One row a job; times are those of this machine."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for name in ("job", "created", "status", "prompts", "done", "reward"):
+        table.add_column(name, no_wrap=True)
+    for job in jobs:
+        table.add_row(
+            job.id,
+            f"{job.created_at.astimezone():%Y-%m-%d %H:%M}",
+            status_text(job.status),
+            str(job.counts.total),
+            f"{job.progress.fraction:.0%}",
+            number(job.reward.mean_best),
+        )
+    return table
+
+
 def results_table(results: Iterable[Result]) -> Table:
     """One row a prompt."""
     table = Table(show_lines=True)
@@ -98,26 +116,15 @@ def results_table(results: Iterable[Result]) -> Table:
 
 
 def trace_table(trace: Trace) -> Table:
-    """One row an iteration."""
-    table = Table(title=Text(f"{trace.prompt_id}: {trace.method.get('name')}, seed {trace.seed}"))
-    for name in (
-        "k",
-        "mean",
-        "std",
-        "best",
-        "best so far",
-        "ess",
-        "lambda",
-        "sigma2",
-        "kl",
-        "tokens",
-        "seconds",
-    ):
-        table.add_column(name, justify="right")
+    """One row an iteration; the last one, drawn from the final mean, bears a star."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    names = "k mean std best so-far ess lambda sigma2 kl tokens seconds"
+    for name in names.split():
+        table.add_column(name, justify="right", no_wrap=True)
     for row in trace.iterations:
         spent = row.seconds
         table.add_row(
-            f"{row.k} final" if row.final else str(row.k),
+            f"{row.k}*" if row.final else str(row.k),
             number(row.mean),
             number(row.std),
             number(row.best),
@@ -125,7 +132,7 @@ def trace_table(trace: Trace) -> Table:
             number(row.ess, 1),
             number(row.lambda_),
             number(row.sigma2),
-            number(row.kl_gaussian, 1),
+            number(row.kl_gaussian, 0),
             f"{row.tokens:,}",
             f"{spent.decode + spent.reward + spent.wait:.1f}",
         )

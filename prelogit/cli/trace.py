@@ -67,6 +67,7 @@ def draw(trace: Trace, path: Path) -> None:
     top.set_title(f"{trace.method.get('name')}, prompt {trace.prompt_id}", parse_math=False)
     bottom.plot(ks, [row.ess if row.ess is not None else float("nan") for row in rows])
     bottom.set_ylabel("ESS")
+    bottom.set_ylim(0, max(len(row.rewards) for row in rows))
     bottom.set_xlabel("iteration")
     bottom.set_xticks(ks if len(ks) <= 20 else ks[:: len(ks) // 10])
     try:

@@ -44,7 +44,7 @@ def locked(home: Path) -> Iterator[int]:
             other = running_note(home)
             # After a killed supervisor its reaper holds the lock for the last seconds of its
             # children; only a living one means that the folder is in use.
-            if _alive(other.get("pid")) or time.monotonic() > deadline:
+            if other or time.monotonic() > deadline:
                 raise LaunchError(
                     f"`prelogit up` runs on {home} already"
                     f"{_where(other)}: stop it, or give this one another folder by --home "
@@ -66,12 +66,12 @@ def write_note(lock: int, note: dict[str, Any]) -> None:
 
 
 def running_note(home: Path) -> dict[str, Any]:
-    """What the stack that holds the folder has noted; {} where none has."""
+    """The pid and URL of the stack that runs on this folder; {} where none does."""
     try:
         note = json.loads((home / _LOCK).read_text())
     except (OSError, ValueError):
         return {}
-    return note if isinstance(note, dict) else {}
+    return note if isinstance(note, dict) and _alive(note.get("pid")) else {}
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -55,7 +55,8 @@ def valkey_spec(valkey: Valkey) -> ChildSpec:
 def prepare_spec(settings: UpSettings, outer: Mapping[str, str]) -> ChildSpec:
     """Prepares the embedded model, then ends; SIGINT lets it remove what it has half done."""
     argv = (*_python("prelogit.engine.embedded"), settings.model)
-    return ChildSpec("model", argv, service_env(settings, outer), signal.SIGINT)
+    env = {**service_env(settings, outer), "TQDM_DISABLE": "1"}  # a bar makes no line of a log
+    return ChildSpec("model", argv, env, signal.SIGINT)
 
 
 def service_specs(

@@ -1,0 +1,79 @@
+"""``prelogit replay``: make an answer again from its stored trace."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from prelogit.cli.jobs import JobId
+from prelogit.cli.reporting import FAILED, Json, notes, out, print_json, reported
+from prelogit.cli.trace import PromptId
+from prelogit.client import Client
+from prelogit.core.errors import InputError
+from prelogit.wire.jobs import JobRequest, PromptItem
+
+
+@reported
+def replay(
+    job_id: JobId,
+    prompt_id: PromptId,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Rebuild an answer from its stored trace, and say whether it is the same; 1 if it is not.
+
+    The model is loaded in this process; the same device and dtype as the worker's give the
+    same tokens.
+    """
+    with Client() as client:
+        handle = client.job(job_id)
+        result = handle.result(prompt_id)
+        trace = handle.trace(prompt_id)
+        candidates = handle.candidates(prompt_id)
+    if not candidates:
+        raise InputError(f"{prompt_id} of {job_id} has no answer yet (it is {result.status})")
+    best = max(candidates, key=lambda candidate: candidate.reward)
+    request = JobRequest.model_validate_json(json.dumps(handle.job.request))
+    item = next(
+        prompt
+        for prompt in request.prompts
+        if isinstance(prompt, PromptItem) and prompt.id == prompt_id
+    )
+    from prelogit.engine.load import load_model
+    from prelogit.replay import replay_result
+
+    name = request.model or ""
+    if not as_json:
+        notes.print(f"loading {name} …", highlight=False, markup=False)
+    model = load_model(name, device=device, dtype=dtype)
+    again = replay_result(model, item, request, trace, best)
+    stored = None if result.model is None else result.model.fingerprint
+    if as_json:
+        print_json(
+            {
+                "same": again.same,
+                "first_difference": again.first_difference,
+                "response": again.text,
+                "stored": best.text,
+                "iteration": best.iteration,
+                "sample": best.sample,
+                "same_weights": stored == model.fingerprint,
+            }
+        )
+    else:
+        out.print(again.text, markup=False, highlight=False, soft_wrap=True)
+        if again.same:
+            notes.print("the same, token for token", style="green")
+        else:
+            notes.print(f"another answer from token {again.first_difference} on", style="red")
+        if stored != model.fingerprint:
+            notes.print(
+                f"the weights are not the job's: fingerprint {model.fingerprint} here, {stored} there",
+                style="yellow",
+                highlight=False,
+            )
+    if not again.same:
+        raise typer.Exit(FAILED)
