@@ -185,6 +185,8 @@ class Running:
         return gateway
 
     def stop(self) -> None:
+        if not self._thread.is_alive():
+            return
         self.client.close()
         self.inside.stopping.set()
         self._server.should_exit = True

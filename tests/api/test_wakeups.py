@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import threading
 
+import httpx
 import redis
 
 from tests.api.conftest import Start
@@ -12,7 +14,7 @@ from tests.api.worker import Worker
 
 
 def test_every_group_of_a_posted_job_is_woken(start: Start, own_valkey: Valkey) -> None:
-    gateway = start(redis_url=own_valkey.url)
+    gateway = start(redis_url=own_valkey.url, outbox_seconds=3600)
     body = {"prompts": ["a", "b", "c"], "method": {"name": "bon", "batch_size": 2}}
     gateway.job(body)
     worker = Worker(gateway.inside.store)
@@ -33,7 +35,7 @@ def test_a_repeated_post_wakes_nobody_twice(start: Start, own_valkey: Valkey) ->
 
 
 def test_a_retry_wakes_again(start: Start, own_valkey: Valkey) -> None:
-    gateway = start(redis_url=own_valkey.url)
+    gateway = start(redis_url=own_valkey.url, outbox_seconds=3600)
     job = gateway.job()
     (group,) = eventually(lambda: woken(own_valkey.url))
     worker = Worker(gateway.inside.store)
@@ -72,7 +74,8 @@ def test_a_stopped_queue_holds_up_no_post_and_is_told_later(
     gateway.job()
     eventually(lambda: len(woken(own_valkey.url)) == 1)
     own_valkey.send(signal.SIGSTOP)
-    # While the publisher hangs on the queue, requests that write must not wait for it.
+    # The publisher hangs on the queue for 5 s; what writes to the store must not wait for it.
+    gateway.client.timeout = httpx.Timeout(4)
     answers = [gateway.post().status_code for _ in range(20)]
     still = _silent(own_valkey.url)
     own_valkey.send(signal.SIGCONT)
@@ -96,3 +99,18 @@ def test_a_gateway_that_starts_again_sends_what_waits(start: Start, own_valkey: 
     start().job()
     start(redis_url=own_valkey.url)
     eventually(lambda: len(woken(own_valkey.url)) == 1)
+
+
+def test_a_gateway_can_end_while_the_queue_is_stopped(start: Start, own_valkey: Valkey) -> None:
+    gateway = start(redis_url=own_valkey.url)
+    gateway.job()
+    eventually(lambda: len(woken(own_valkey.url)) == 1)
+    own_valkey.send(signal.SIGSTOP)
+    gateway.post()
+    ending = threading.Thread(target=gateway.stop)
+    ending.start()
+    ending.join(60)
+    ended = not ending.is_alive()
+    own_valkey.send(signal.SIGCONT)
+    ending.join()
+    assert ended
