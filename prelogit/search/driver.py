@@ -84,12 +84,14 @@ async def run(
                 done = {task for task in pending if task.done()}
             else:
                 done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            pending -= done
             for task in done:
                 driver.told(*task.result())
+                pending.discard(task)
     finally:
         for task in pending:
             task.cancel()
+        # Those that failed beside the one that is raised: seen here, or asyncio complains of them.
+        await asyncio.gather(*pending, return_exceptions=True)
 
 
 class _Driver:
