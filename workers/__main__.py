@@ -75,7 +75,7 @@ def prepare(settings: Settings) -> Desk:
     owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     store = sessions(engine)
     heartbeat = Heartbeat(store, owner=owner, model=model.name, ttl_seconds=settings.lease_seconds)
-    log.info("ready owner=%s model=%s fingerprint=%s", owner, model.name, model.fingerprint)
+    log.info("loaded model=%s fingerprint=%s", model.name, model.fingerprint)
     return Desk(store, model, settings, owner, heartbeat)
 
 
@@ -88,9 +88,13 @@ def serve(app: Celery, desk: Desk) -> int:
     def stop(**_: Any) -> None:
         desk.stopping.set()
 
+    def ready(**_: Any) -> None:
+        log.info("ready owner=%s", desk.owner)
+
     def keep_logging(**_: Any) -> None:
         """Connected, so that Celery leaves the logging of this process as it is."""
 
+    signals.worker_ready.connect(ready, weak=False)
     signals.worker_shutting_down.connect(stop, weak=False)
     signals.setup_logging.connect(keep_logging, weak=False)
     worker = app.Worker(

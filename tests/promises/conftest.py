@@ -25,10 +25,10 @@ def stack(tmp_path: Path, model_folder: str, fresh_sqlite: str) -> Iterator[Stac
 
 
 @pytest.fixture
-def each_stack(tmp_path: Path, model_folder: str, store_url: str) -> Iterator[Stack]:
-    """The same on SQLite and on PostgreSQL."""
-    with running_stack(tmp_path, model_folder, store_url) as stack:
-        yield stack
+def postgres_stack(tmp_path: Path, model_folder: str, fresh_postgres: str) -> Iterator[Stack]:
+    """The same on PostgreSQL, with two workers."""
+    with running_stack(tmp_path, model_folder, fresh_postgres) as stack:
+        yield stack.with_workers(2)
 
 
 @pytest.fixture(scope="session")
@@ -39,14 +39,22 @@ def _standing(tmp_path_factory: pytest.TempPathFactory, model_folder: str) -> It
     migrate(engine)
     engine.dispose()
     with running_stack(folder, model_folder, url) as stack:
-        for worker in (stack.worker(), stack.worker()):
-            worker.until_said("ready")
         yield stack
+        assert [worker.end() for worker in stack.workers if worker.running] == [0, 0]
 
 
 @pytest.fixture
 def standing(_standing: Stack) -> Iterator[Stack]:
-    """A stack with two workers that tests share and leave as they found it."""
-    yield _standing
+    """A stack on SQLite that tests share, with two workers; those that were killed are replaced."""
+    _standing.reward.mood.forget()
+    yield _standing.with_workers(2)
     _standing.reward.mood.clear()
-    assert all(worker.running for worker in _standing.workers), "a worker did not live on"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def each_stack(request: pytest.FixtureRequest) -> Stack:
+    """A stack with two workers, once on SQLite and once on PostgreSQL."""
+    name = "standing" if request.param == "sqlite" else "postgres_stack"
+    found = request.getfixturevalue(name)
+    assert isinstance(found, Stack)
+    return found

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 
-import pytest
-
 from prelogit.core.records import Iteration
 from tests.workers.processes import until
 from tests.workers.stack import METHOD, Stack
@@ -38,68 +36,61 @@ def timeless(row: Iteration) -> dict[str, object]:
     return row.model_dump(exclude={"seconds"})
 
 
-def test_a_new_worker_goes_on_where_the_killed_one_stopped(each_stack: Stack) -> None:
+def test_another_worker_goes_on_where_the_killed_one_stopped(each_stack: Stack) -> None:
     stack, mood = each_stack, each_stack.reward.mood
-    first = stack.worker()
-    undisturbed = stack.post(PROMPTS, seed=7)
+    undisturbed = stack.post(PROMPTS, seed=7, baselines=[{"name": "bon", "n": METHOD["n"]}])
     assert stack.ended(undisturbed).status == "succeeded"
     before = {p["prompt"]: len(mood.calls(p["prompt"])) for p in PROMPTS}
-    assert set(before.values()) == {SAMPLES}
+    assert set(before.values()) == {SAMPLES + METHOD["n"]}
 
-    mood.hold(after=len(PROMPTS) * METHOD["n"] * 2)
-    disturbed = stack.post(PROMPTS, seed=7)
+    # All baselines, the first round of all prompts, and a part of the second.
+    mood.hold(after=len(PROMPTS) * METHOD["n"] * 2 + 1)
+    disturbed = stack.post(PROMPTS, seed=7, baselines=[{"name": "bon", "n": METHOD["n"]}])
     until(lambda: mood.holds, "an iteration is under way")
-    first.kill()
-    stored = [len(stack.rows(disturbed, p["id"])) for p in PROMPTS]
-    assert any(stored)
+    stack.holder(disturbed).kill()
+    stored = {p["id"]: len(stack.rows(disturbed, p["id"])) for p in PROMPTS}
+    assert any(stored.values())
     assert stack.results(disturbed) == []
     mood.clear()
-    second = stack.worker()
 
     assert stack.ended(disturbed).status == "succeeded"
     assert found(stack, disturbed) == found(stack, undisturbed)
-    assert second.running
     for prompt in PROMPTS:
-        again = len(mood.calls(prompt["prompt"])) - before[prompt["prompt"]]
-        assert SAMPLES <= again <= SAMPLES + METHOD["n"]
+        scored = len(mood.calls(prompt["prompt"])) - before[prompt["prompt"]]
+        lost = 2 * METHOD["n"] if stored[prompt["id"]] == 0 else METHOD["n"]
+        assert SAMPLES + METHOD["n"] <= scored <= SAMPLES + METHOD["n"] + lost
 
 
-def test_a_worker_killed_again_and_again_still_ends_the_job(stack: Stack) -> None:
-    """Every worker gets one round further; that is enough."""
-    mood = stack.reward.mood
-    job_id = stack.post([PROMPTS[0]], seed=3, baselines=[{"name": "bon", "n": 4}])
-    for _ in range(2):
-        mood.hold(after=2 * METHOD["n"])
-        worker = stack.worker()
-        until(lambda: mood.holds, "an iteration is under way")
-        worker.kill()
-        mood.clear()
-    stack.worker()
-    assert stack.ended(job_id).status == "succeeded"
-    assert [row.k for row in stack.rows(job_id, "short")] == [1, 2, 3, 4]
-    (result,) = stack.results(job_id)
-    assert result.samples == SAMPLES
-    assert result.baselines[0].samples == 4
-
-
-@pytest.mark.parametrize("when", ["idle", "searching"])
-def test_a_worker_that_is_told_to_stop_stores_its_iteration_and_gives_back(
-    stack: Stack, when: str
-) -> None:
-    mood, worker = stack.reward.mood, stack.worker()
-    worker.until_said("ready")
-    if when == "idle":
-        assert worker.end() == 0
-        return
+def test_a_worker_killed_again_and_again_still_ends_the_job(standing: Stack) -> None:
+    """Every worker gets a round further; that is enough."""
+    mood, prompt = standing.reward.mood, "Who dies so often?"
     mood.hold(after=METHOD["n"])
-    job_id = stack.post([PROMPTS[0]], seed=3)
-    until(lambda: mood.holds, "an iteration is under way")
-    worker.send(signal.SIGTERM)
+    job_id = standing.post([{"id": "a", "prompt": prompt}], seed=3)
+    for k in (1, 2):
+        until(lambda: mood.holds, "an iteration is under way")
+        assert [row.k for row in standing.rows(job_id, "a")] == list(range(1, k + 1))
+        standing.holder(job_id).kill()
+        mood.hold(after=METHOD["n"])  # what was lost is done again, and then comes the next
+    standing.with_workers(1)
     mood.clear()
-    assert worker.ended() == 0
-    job = stack.job(job_id)
-    assert job.counts.queued == 1
-    assert len(stack.rows(job_id, "short")) == 2
-    stack.worker()
-    assert stack.ended(job_id).status == "succeeded"
-    assert len(mood.calls("Why?")) == SAMPLES
+    assert standing.ended(job_id).status == "succeeded"
+    assert [row.k for row in standing.rows(job_id, "a")] == [1, 2, 3, 4]
+    assert len(mood.calls(prompt)) <= SAMPLES + 2 * METHOD["n"]
+    (result,) = standing.results(job_id)
+    assert result.samples == SAMPLES
+
+
+def test_a_worker_that_is_told_to_stop_stores_its_iteration_and_gives_back(
+    standing: Stack,
+) -> None:
+    mood, prompt = standing.reward.mood, "Are you leaving?"
+    mood.hold(after=METHOD["n"])
+    job_id = standing.post([{"id": "a", "prompt": prompt}], seed=3)
+    until(lambda: mood.holds, "an iteration is under way")
+    leaving = standing.holder(job_id)
+    leaving.send(signal.SIGTERM)
+    mood.clear()
+    assert leaving.ended() == 0
+    assert "given back" in leaving.said
+    assert standing.ended(job_id).status == "succeeded"
+    assert len(mood.calls(prompt)) == SAMPLES  # nothing was done twice

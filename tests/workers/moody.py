@@ -8,40 +8,47 @@ from __future__ import annotations
 import json
 import os
 import time
+import uuid
 from pathlib import Path
 
 FOLDER = "MOODY_FOLDER"
 MOODS = ("nan", "few", "raise")
 
 
+def vowels(conversations: list[list[dict[str, str]]], responses: list[str]) -> list[float]:
+    """The share of vowels, and a little for variety: the reward of a good mood."""
+    return [
+        sum(c in "aeiou" for c in text) / (1 + len(text)) + 0.01 * len(set(text))
+        for text in responses
+    ]
+
+
 def score(conversations: list[list[dict[str, str]]], responses: list[str]) -> list[float]:
-    """The share of vowels. A mood file's text picks the prompts it is about; empty: all."""
+    """``vowels``, unless a mood is set. Its file's text picks the prompts it is about; empty: all."""
     folder = Path(os.environ[FOLDER])
     prompts = [conversation[-1]["content"] for conversation in conversations]
     lines = [json.dumps(pair) for pair in zip(prompts, responses, strict=True)]
     with (folder / "calls").open("a", encoding="utf-8") as calls:
         calls.write("".join(line + "\n" for line in lines))
-    while _holds(folder):
-        (folder / "held").touch()
+    while (name := _hold(folder)) is not None:
+        (folder / name).touch()
         time.sleep(0.01)
     if _is(folder, "raise", prompts):
         raise RuntimeError("the reward is in a bad mood")
-    rewards = [
-        sum(c in "aeiou" for c in text) / (1 + len(text)) + 0.01 * len(set(text))
-        for text in responses
-    ]
+    rewards = vowels(conversations, responses)
     if _is(folder, "nan", prompts):
         about = [_about(folder, "nan", prompt) for prompt in prompts]
         rewards = [float("nan") if bad else r for bad, r in zip(about, rewards, strict=True)]
     return rewards[:-1] if _is(folder, "few", prompts) else rewards
 
 
-def _holds(folder: Path) -> bool:
-    """Whether more responses were asked for than the file ``hold`` lets pass."""
+def _hold(folder: Path) -> str | None:
+    """The name of the hold, when more responses were asked for than it lets pass."""
     try:
-        return _count(folder) > int((folder / "hold").read_text(encoding="utf-8"))
+        most, name = (folder / "hold").read_text(encoding="utf-8").split()
     except FileNotFoundError:
-        return False
+        return None
+    return name if _count(folder) > int(most) else None
 
 
 def _count(folder: Path) -> int:
@@ -67,6 +74,7 @@ class Mood:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._hold = ""
 
     def set(self, mood: str, about: str = "") -> None:
         """Begins a mood for the prompts that contain ``about``."""
@@ -75,17 +83,22 @@ class Mood:
 
     def hold(self, *, after: int) -> None:
         """Lets so many more responses pass; who asks for more waits."""
-        self._write("hold", str(_count(self.folder) + after))
+        self._hold = f"held-{uuid.uuid4().hex}"
+        self._write("hold", f"{_count(self.folder) + after} {self._hold}")
 
     @property
     def holds(self) -> bool:
-        """Whether a call waits, or waited, since the last ``clear``."""
-        return (self.folder / "held").exists()
+        """Whether somebody waits, or waited, because of the last ``hold``."""
+        return (self.folder / self._hold).exists()
 
     def clear(self) -> None:
         """Ends all moods; who waits goes on."""
-        for name in (*MOODS, "hold", "held"):
+        for name in (*MOODS, "hold"):
             (self.folder / name).unlink(missing_ok=True)
+
+    def forget(self) -> None:
+        """Forgets all calls."""
+        (self.folder / "calls").unlink(missing_ok=True)
 
     def calls(self, prompt: str) -> list[str]:
         """Every response to a prompt that was ever sent to the reward, repeats included."""

@@ -20,13 +20,14 @@ from sqlalchemy.orm import Session, sessionmaker
 from transformers import LlamaConfig
 
 from api.reconcile import Reconciler
-from api.wakeups import Publisher
+from api.wakeups import Publisher, make_producer
 from db import jobs, results, trace
-from db.models import GroupRow
+from db.models import GroupRow, PromptRow
 from db.session import make_engine, reading, sessions
 from prelogit.core.records import Iteration, Result
 from prelogit.launch.valkey import Valkey, find_server
 from prelogit.wire.jobs import ENDED, Job, JobRequest, PromptItem
+from prelogit.wire.wakeup import QUEUE
 from tests import tiny
 from tests.workers import moody
 from tests.workers.processes import Child, environment, free_port, python, until
@@ -53,6 +54,29 @@ def save_model(folder: Path) -> str:
     tiny.language_model(config).save_pretrained(folder)
     tiny.tokenizer().save_pretrained(folder)
     return str(folder)
+
+
+def post_job(
+    store: sessionmaker[Session], model: str, prompts: Sequence[Any], **fields: Any
+) -> jobs.Created:
+    """Stores a job as the gateway does."""
+    body = {
+        "prompts": prompts,
+        "method": METHOD,
+        "reward": {"name": "moody"},
+        "max_new_tokens": 8,
+        **fields,
+    }
+    request = JobRequest.model_validate(body).filled(model=model)
+    items = [item for item in request.prompts if isinstance(item, PromptItem)]
+    with store.begin() as session:
+        return jobs.create(
+            session,
+            request,
+            token_counts={str(item.id): len(item.prompt or "") for item in items},
+            idempotency_key=None,
+            body_hash=uuid.uuid4().hex,
+        )
 
 
 class Queue:
@@ -129,8 +153,25 @@ class Stack:
     publisher: Publisher
     workers: list[Child] = field(default_factory=list)
 
+    def with_workers(self, count: int) -> Stack:
+        """Starts workers until so many run and take wake-ups."""
+        running = [worker for worker in self.workers if worker.running]
+        running += [self.worker() for _ in range(count - len(running))]
+        for worker in running:
+            worker.until_said("ready owner")
+        return self
+
+    def holder(self, job_id: str) -> Child:
+        """The worker that holds a job's prompts; its owner name carries its process id."""
+        with reading(self.store) as session:
+            held = select(PromptRow.lease_owner).where(
+                PromptRow.job_id == job_id, PromptRow.status == "running"
+            )
+            (owner,) = set(session.scalars(held))
+        return next(worker for worker in self.workers if f"-{worker.pid}-" in str(owner))
+
     def worker(self, **settings: object) -> Child:
-        """A worker process; ``ready`` waits until it takes wake-ups."""
+        """Starts a worker process."""
         env = environment(
             **{
                 "home": self.folder / "home",
@@ -150,25 +191,15 @@ class Stack:
 
     def post(self, prompts: Sequence[Any], **fields: Any) -> str:
         """Stores a job as the gateway does, and nudges its publisher."""
-        body = {
-            "prompts": prompts,
-            "method": METHOD,
-            "reward": {"name": "moody"},
-            "max_new_tokens": 8,
-            **fields,
-        }
-        request = JobRequest.model_validate(body).filled(model=self.model)
-        items = [item for item in request.prompts if isinstance(item, PromptItem)]
-        with self.store.begin() as session:
-            created = jobs.create(
-                session,
-                request,
-                token_counts={str(item.id): len(item.prompt or "") for item in items},
-                idempotency_key=None,
-                body_hash=uuid.uuid4().hex,
-            )
+        created = post_job(self.store, self.model, prompts, **fields)
         self.publisher.nudge()
         return created.job_id
+
+    def send(self, task: str, *arguments: object) -> None:
+        """Puts any message on the queue, past the store."""
+        # On a connection of its own: the pools of kombu are shared by all of a process.
+        with make_producer(self.queue.url) as app, app.connection_for_write() as connection:
+            app.send_task(task, args=arguments, queue=QUEUE, connection=connection)
 
     def groups(self, job_id: str) -> list[str]:
         """The ids of a job's groups."""

@@ -1,0 +1,245 @@
+"""One group, run in this process on a real model, store and reward service."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from db import jobs, outbox, results, trace
+from db.models import PromptRow
+from db.session import reading
+from prelogit.align import align
+from prelogit.core.records import Result
+from prelogit.engine.load import Model
+from prelogit.wire.params import AISP, BestOfN
+from tests.tiny import scoring
+from tests.workers import moody
+from tests.workers.conftest import DeskMaker
+from tests.workers.processes import until
+from tests.workers.stack import METHOD, Reward
+from workers.run import run_group
+
+Store = sessionmaker[Session]
+Post = Callable[..., tuple[str, str]]
+PROMPTS = [
+    {"id": "a", "prompt": "Why?"},
+    {"id": "poison", "prompt": "~~~~"},
+    {"id": "b", "prompt": "What is a whale?"},
+]
+
+
+def ended(store: Store, job_id: str) -> list[Result]:
+    with reading(store) as session:
+        return results.stream(session, job_id, limit=100)
+
+
+def statuses(store: Store, job_id: str) -> dict[str, str]:
+    with reading(store) as session:
+        rows = select(PromptRow.prompt_id, PromptRow.status).where(PromptRow.job_id == job_id)
+        return dict(session.execute(rows).all())
+
+
+@contextmanager
+def failing(model: Model, text: str, error: Exception) -> Iterator[None]:
+    """The model raises whenever it reads a token of the text."""
+    marks = torch.tensor(model.tokenizer(text, add_special_tokens=False)["input_ids"]).unique()
+
+    def raises(module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+        if torch.isin(inputs[0], marks).any():
+            raise error
+
+    hook = model.module.get_input_embeddings().register_forward_pre_hook(raises)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def test_a_group_gets_the_answers_that_the_library_gives(
+    store: Store, post: Post, make_desk: DeskMaker, model: Model
+) -> None:
+    job_id, group_id = post(
+        PROMPTS, seed=11, keep="all", top_k=2, baselines=[{"name": "bon"}, {"name": "bon", "n": 3}]
+    )
+    run_group(make_desk(), group_id)
+    wanted = align(
+        model,
+        PROMPTS,
+        scoring(moody.vowels),
+        method=AISP(n=4, iterations=3),
+        baselines=[BestOfN(n=16), BestOfN(n=3)],
+        max_new_tokens=8,
+        seed=11,
+        keep="all",
+        top_k=2,
+    )
+    found = ended(store, job_id)
+    assert [one.prompt_id for one in found] == ["a", "poison", "b"]
+    for one, other in zip(found, wanted, strict=True):
+        assert one.job_id == job_id
+        assert one.status == "succeeded"
+        assert (one.response, one.reward, one.kl) == (other.response, other.reward, other.kl)
+        assert [c.text for c in one.responses] == [c.text for c in other.responses]
+        assert [b.reward for b in one.baselines] == [b.reward for b in other.baselines]
+        assert one.reward_model is not None
+        assert one.reward_model.name == "moody"
+        with reading(store) as session:
+            stored = trace.trace(session, job_id, one.prompt_id)
+            kept = trace.kept(session, job_id, one.prompt_id, 0)
+        assert stored is not None
+        assert (stored.window, stored.dim) == (8, model.dim)
+        assert [row.rewards for row in stored.iterations] == [
+            row.rewards for row in other.trace.iterations
+        ]
+        assert tuple(kept) == other.candidates
+    with reading(store) as session:
+        assert jobs.status(session, job_id) == "succeeded"
+
+
+def test_a_second_wakeup_finds_nothing_to_do(
+    store: Store, post: Post, make_desk: DeskMaker, reward: Reward
+) -> None:
+    desk = make_desk()
+    job_id, group_id = post(["Again?"])
+    run_group(desk, group_id)
+    before = ended(store, job_id), len(reward.mood.calls("Again?"))
+    run_group(desk, group_id)
+    run_group(desk, "grp_unknown")
+    assert (ended(store, job_id), len(reward.mood.calls("Again?"))) == before
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("the secret of ~~~~ in /root/.cache"), "ValueError"),
+        (torch.OutOfMemoryError("tried to allocate 20 GiB"), "ran out of memory"),
+    ],
+)
+def test_a_prompt_that_the_model_fails_on_fails_alone(
+    store: Store,
+    post: Post,
+    make_desk: DeskMaker,
+    model: Model,
+    reward: Reward,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    said: str,
+) -> None:
+    job_id, group_id = post(PROMPTS, seed=2)
+    with failing(model, "~", error):
+        run_group(make_desk(), group_id)
+    a, poison, b = ended(store, job_id)
+    assert (a.status, poison.status, b.status) == ("succeeded", "failed", "succeeded")
+    assert poison.error is not None
+    assert said in poison.error
+    for hidden in ("secret", "/root", "Traceback", "File"):
+        assert hidden not in poison.error
+        assert hidden not in caplog.text
+    assert job_id in caplog.text
+    assert "'poison'" in caplog.text
+    with reading(store) as session:
+        assert jobs.status(session, job_id) == "partial"
+
+
+def test_a_broken_device_ends_the_worker_and_leaves_the_prompts_to_another(
+    store: Store, post: Post, make_desk: DeskMaker, model: Model
+) -> None:
+    desk = make_desk()
+    job_id, group_id = post(PROMPTS)
+    with failing(model, "~", torch.AcceleratorError("CUDA error: device-side assert")):
+        run_group(desk, group_id)
+    assert desk.broken.is_set()
+    assert desk.stopping.is_set()
+    assert "failed" not in statuses(store, job_id).values()
+    assert statuses(store, job_id)["poison"] == "running"  # until its lease is over
+
+
+def test_another_model_is_refused_with_the_cure(
+    store: Store, make_desk: DeskMaker, post: Post, model: Model
+) -> None:
+    job_id, group_id = post(["Who are you?"], named="somebody/else")
+    run_group(make_desk(), group_id)
+    (result,) = ended(store, job_id)
+    assert result.status == "failed"
+    assert "somebody/else" in str(result.error)
+    assert "PRELOGIT_MODEL" in str(result.error)
+
+
+def test_a_reward_that_is_not_hosted_fails_the_prompt_with_the_reason(
+    store: Store, make_desk: DeskMaker, post: Post
+) -> None:
+    job_id, group_id = post(["Who judges?"], reward={"name": "nobody"})
+    run_group(make_desk(), group_id)
+    (result,) = ended(store, job_id)
+    assert result.status == "failed"
+    assert "nobody" in str(result.error)
+
+
+def in_background(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def test_a_stop_stores_the_round_under_way_and_gives_the_prompt_back(
+    store: Store, make_desk: DeskMaker, post: Post, reward: Reward
+) -> None:
+    desk, mood = make_desk(), reward.mood
+    job_id, group_id = post([{"id": "a", "prompt": "When?"}])
+    with store.begin() as session:
+        outbox.sent(session, [row.id for row in outbox.pending(session, 10)])
+    mood.hold(after=METHOD["n"])
+    running = in_background(lambda: run_group(desk, group_id))
+    until(lambda: mood.holds, "the second round is scored")
+    desk.stopping.set()
+    mood.clear()
+    running.join()
+    assert statuses(store, job_id) == {"a": "queued"}
+    with reading(store) as session:
+        assert [row.k for row in trace.rows(session, job_id, "a", 0)] == [1, 2]
+        assert [row.group_id for row in outbox.pending(session, 10)] == [group_id]
+
+    run_group(make_desk("two"), group_id)
+    (result,) = ended(store, job_id)
+    assert result.status == "succeeded"
+    assert result.samples == len(mood.calls("When?")) == 16
+
+
+@pytest.mark.parametrize("why", ["stop", "cancel"])
+def test_a_reward_that_never_answers_holds_nobody_up(
+    store: Store,
+    make_desk: DeskMaker,
+    post: Post,
+    reward: Reward,
+    caplog: pytest.LogCaptureFixture,
+    why: str,
+) -> None:
+    desk, mood = make_desk(stop_wait_seconds=0.1), reward.mood
+    job_id, group_id = post([{"id": "a", "prompt": "When?"}, {"id": "b", "prompt": "At last?"}])
+    mood.hold(after=2 * METHOD["n"])
+    running = in_background(lambda: run_group(desk, group_id))
+    until(lambda: mood.holds, "a later round is scored")
+    if why == "stop":
+        desk.stopping.set()
+    else:
+        with store.begin() as session:
+            assert jobs.request_cancel(session, job_id)
+    running.join()
+    assert mood.holds
+    assert "Traceback" not in caplog.text
+    wanted = "queued" if why == "stop" else "cancelled"
+    assert set(statuses(store, job_id).values()) == {wanted}
+    if why == "cancel":
+        found = ended(store, job_id)
+        assert any(result.reward is not None for result in found)
+        with reading(store) as session:
+            for result in found:
+                rows = trace.rows(session, job_id, result.prompt_id, 0)
+                assert result.reward == (rows[-1].best_so_far if rows else None)
