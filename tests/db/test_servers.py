@@ -66,9 +66,9 @@ def test_a_server_dies_with_its_test_process(server: str) -> None:
     finally:
         process.kill()
         process.communicate()
-        shutil.rmtree(folder, ignore_errors=True)
     for _ in range(1000):
         if not any(map(alive, children)):
+            shutil.rmtree(folder)
             return
         time.sleep(0.01)
     pytest.fail(f"still running: {[pid for pid in children if alive(pid)]}")

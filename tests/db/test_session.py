@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
@@ -136,3 +138,24 @@ def test_the_folder_of_a_new_file_is_made_and_private(tmp_path: Path) -> None:
     check(engine)
     engine.dispose()
     assert (tmp_path / "a").stat().st_mode & 0o077 == 0
+
+
+def test_opening_a_new_file_waits_for_another_process_that_writes_it(tmp_path: Path) -> None:
+    """SQLite itself refuses the change to a write-ahead log here, at once."""
+    path = tmp_path / "store.db"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("CREATE TABLE theirs (id)")
+    engine = make_engine(f"sqlite:///{path}")
+
+    def opening() -> str:
+        with engine.connect() as connection:
+            return str(connection.exec_driver_sql("PRAGMA journal_mode").scalar())
+
+    with ThreadPoolExecutor(1) as pool:
+        opened = pool.submit(opening)
+        time.sleep(0.1)  # let it run into the lock
+        other.execute("COMMIT")
+        other.close()
+        assert opened.result(60) == "wal"
+    engine.dispose()

@@ -1,0 +1,145 @@
+"""Traces and kept candidates come back as they were written, to the bit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy.orm import Session, sessionmaker
+
+from db import jobs, leases, results, trace
+from db.session import reading
+from prelogit.core.errors import StoreError
+from prelogit.core.records import Candidate, Iteration
+from prelogit.wire.jobs import Job
+
+Store = sessionmaker[Session]
+Post = Callable[..., jobs.Created]
+Take = Callable[..., leases.Claim]
+Round = Callable[..., Iteration]
+Drawn = Callable[..., Candidate]
+
+
+def shown(store: Store, job_id: str) -> Job:
+    with reading(store) as session:
+        job = jobs.view(session, job_id)
+    assert job is not None
+    return job
+
+
+FLOATS = (0.1, -0.0, 5e-324, 1.7976931348623157e308, 1 / 3, 2.0**53 + 2, 1e22, -1.5, 3.0)
+
+
+def test_numbers_come_back_to_the_bit(store: Store, post: Post, take: Take, round_: Round) -> None:
+    created = post(1)
+    claim = take(created.group_ids[0])
+    rows = [
+        round_(
+            k,
+            rewards=FLOATS,
+            weights=FLOATS[::-1],
+            finish=("stop", "length") * 4 + ("stop",),
+            mean=value,
+            std=value,
+            best=value,
+            best_so_far=value,
+            ess=value,
+            step=value,
+            sigma2=value,
+            kl_gaussian=value,
+            tokens=2**40,
+            final=k == len(FLOATS),
+            **{"lambda": value},
+        )
+        for k, value in enumerate(FLOATS, start=1)
+    ]
+    with store.begin() as session:
+        for row in rows:
+            trace.append(session, claim, "p1", 0, row, [])
+        trace.append(session, claim, "p1", 1, round_(1), [])
+    with reading(store) as session:
+        stored = trace.rows(session, created.job_id, "p1", 0)
+        assert trace.rows(session, created.job_id, "p1", 2) == []
+    # repr tells -0.0 from 0.0 and every float64 from its neighbours
+    assert [repr(row) for row in stored] == [repr(row) for row in rows]
+
+
+def test_a_round_without_method_numbers_has_none(
+    store: Store, post: Post, take: Take, round_: Round
+) -> None:
+    claim = take(post(1).group_ids[0])
+    with store.begin() as session:
+        trace.append(session, claim, "p1", 0, round_(1), [])
+    with reading(store) as session:
+        (row,) = trace.rows(session, claim.job_id, "p1", 0)
+    assert (row.ess, row.lambda_, row.sigma2, row.kl_gaussian, row.step) == (None,) * 5
+
+
+def test_a_round_is_stored_once(store: Store, post: Post, take: Take, round_: Round) -> None:
+    claim = take(post(1).group_ids[0])
+    with store.begin() as session:
+        trace.append(session, claim, "p1", 0, round_(1), [])
+    with store() as session, pytest.raises(StoreError, match="stored already"):
+        trace.append(session, claim, "p1", 0, round_(1, rewards=(9.0, 9.0)), [])
+    assert shown(store, claim.job_id).usage.candidates == 2
+
+
+@pytest.mark.parametrize("bad", [math.inf, math.nan])
+def test_a_mean_that_overflowed_is_refused_with_the_cure(
+    store: Store, post: Post, take: Take, round_: Round, bad: float
+) -> None:
+    claim = take(post(1).group_ids[0])
+    with store() as session, pytest.raises(StoreError, match="scale the reward down"):
+        trace.append(session, claim, "p1", 0, round_(1, mean=bad), [])
+
+
+def test_the_best_candidates_replace_each_other(
+    store: Store, post: Post, take: Take, round_: Round, drawn: Drawn
+) -> None:
+    claim = take(post(1, top_k=2).group_ids[0])
+    other = drawn(1, 0, 0.1, "of the baseline")
+    with store.begin() as session:
+        trace.append(session, claim, "p1", 0, round_(1), [drawn(1, 1, 0.5), drawn(1, 0, 0.2)])
+        trace.append(session, claim, "p1", 1, round_(1), [other])
+        # equal rewards: the order they were given in is the ranking
+        trace.append(session, claim, "p1", 0, round_(2), [drawn(2, 7, 0.9), drawn(1, 1, 0.9)])
+    with reading(store) as session:
+        assert trace.kept(session, claim.job_id, "p1", 0) == [drawn(2, 7, 0.9), drawn(1, 1, 0.9)]
+        assert trace.kept(session, claim.job_id, "p1", 1) == [other]
+
+
+def test_all_candidates_stay_where_all_are_kept(
+    store: Store, post: Post, take: Take, round_: Round, drawn: Drawn
+) -> None:
+    claim = take(post(1, keep="all").group_ids[0])
+    texts = ["nul\x00", "quote'\"", "жук 😀"]
+    first = [drawn(1, sample, sample / 10, texts[sample]) for sample in range(3)]
+    second = [drawn(2, sample, 0.0) for sample in range(3)]
+    with store.begin() as session:
+        trace.append(session, claim, "p1", 0, round_(1), first[::-1])
+        trace.append(session, claim, "p1", 0, round_(2), second)
+    with reading(store) as session:
+        assert trace.kept(session, claim.job_id, "p1", 0) == first + second
+        best = results.read(session, claim.job_id, "p1")
+    assert best is not None
+    assert (best.response, best.reward) == ("жук 😀", 0.2)
+
+
+def test_the_trace_holds_what_a_replay_needs(
+    store: Store, post: Post, take: Take, round_: Round
+) -> None:
+    created = post(1, method={"name": "aisp", "lambda": 0.3, "n": 2}, seed=5)
+    claim = take(created.group_ids[0])
+    with store.begin() as session:
+        trace.describe(session, claim, "p1", window=64, dim=576)
+        trace.append(session, claim, "p1", 0, round_(1), [])
+        trace.append(session, claim, "p1", 1, round_(1), [])
+    with reading(store) as session:
+        found = trace.trace(session, claim.job_id, "p1")
+        assert trace.trace(session, claim.job_id, "nul\x00") is None
+        assert trace.trace(session, "job_unknown", "p1") is None
+    assert found is not None
+    assert (found.seed, found.window, found.dim) == (5, 64, 576)
+    assert (found.method["lambda"], found.method["variance"]) == (0.3, "preserve")
+    assert found.iterations == (round_(1),)
