@@ -1,18 +1,19 @@
-"""A supervisor in a process of its own, with small real children."""
+"""Supervisors and whole stacks in processes of their own."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.launch.started import Started, start
+from tests.workers.stack import save_model
 
 PROGRAM = """
 import asyncio, json, os, signal, sys
@@ -44,88 +45,66 @@ asyncio.run(main(Path(sys.argv[1]), json.loads(sys.argv[2])))
 """
 
 
-def marked(mark: str) -> set[int]:
-    """Living processes that carry the mark in their environment."""
-    found = set()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            if mark.encode() in (entry / "environ").read_bytes():
-                found.add(int(entry.name))
-        except OSError:
-            continue
-    return found
-
-
-def eventually(check: Callable[[], object], what: str, seconds: float = 60.0) -> None:
-    """Waits until the check holds; a guard against hanging, not a promise of speed."""
-    deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
-
-
-@dataclass
-class Stack:
-    """A started supervisor; its children write to its log."""
-
-    process: subprocess.Popen[str]
-    folder: Path
-    mark: str
-    errors: Path
-
-    def log(self) -> str:
-        return self.errors.read_text()
-
-    def wait_for(self, text: str, times: int = 1) -> None:
-        eventually(lambda: self.log().count(text) >= times, f"{text!r} in:\n{self.log()}")
-
-    def until(self, check: Callable[[], object], what: str) -> None:
-        eventually(check, what)
-
-    def children(self, part: str = "") -> set[int]:
-        """The supervisor's direct children whose command line holds the text."""
-        found = set()
-        for listing in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
-            for pid in listing.read_text().split():
-                try:
-                    if part in Path(f"/proc/{pid}/cmdline").read_text():
-                        found.add(int(pid))
-                except OSError:
-                    continue
-        return found
-
-    def signal(self, number: int) -> None:
-        os.kill(self.process.pid, number)
-
-    def wait_gone(self) -> None:
-        """Neither the supervisor nor anything that it has started lives."""
-        self.process.wait(timeout=60)
-        eventually(lambda: not marked(self.mark), f"left behind: {marked(self.mark)}")
+@pytest.fixture
+def running() -> Iterator[list[Started]]:
+    """What is in this list at the end of the test is ended."""
+    started: list[Started] = []
+    yield started
+    for one in started:
+        if one.process.poll() is None:
+            one.signal(signal.SIGKILL)
+        one.wait_gone()
 
 
 @pytest.fixture
-def start_stack(tmp_path: Path) -> Iterator[Callable[[Mapping[str, str]], Stack]]:
-    stacks: list[Stack] = []
+def start_stack(tmp_path: Path, running: list[Started]) -> Callable[[Mapping[str, str]], Started]:
+    """Starts a supervisor with children of Python code by name."""
 
-    def start(children: Mapping[str, str]) -> Stack:
-        folder = tmp_path / f"stack-{len(stacks)}"
+    def begin(children: Mapping[str, str]) -> Started:
+        folder = tmp_path / f"stack-{len(running)}"
         folder.mkdir()
-        mark = f"MARK_OF_TEST={folder}"
-        errors = folder / "stderr"
-        with errors.open("w") as err:
-            process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, str(folder), json.dumps(children)],
-                env={**os.environ, "MARK_OF_TEST": str(folder)},
-                stderr=err,
-                text=True,
-            )
-        stacks.append(Stack(process, folder, mark, errors))
-        return stacks[-1]
+        argv = [sys.executable, "-c", PROGRAM, str(folder), json.dumps(children)]
+        running.append(start(folder, argv))
+        return running[-1]
 
-    yield start
-    for stack in stacks:
-        if stack.process.poll() is None:
-            stack.signal(signal.SIGKILL)
-        stack.wait_gone()
+    return begin
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a tiny random model."""
+    return save_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def up(tmp_path: Path, running: list[Started], model_folder: str) -> Callable[..., Started]:
+    """Starts ``prelogit up`` on a home folder of the test, with free ports and a quick reward."""
+    (tmp_path / "quick_reward.py").write_text(
+        "def length(conversations, responses):\n"
+        "    return [float(len(response)) for response in responses]\n"
+    )
+    rewards = [{"name": "relevance", "kind": "function", "path": "quick_reward:length"}]
+
+    def begin(*arguments: str, **env: Any) -> Started:
+        known = {
+            "PRELOGIT_HOME": str(tmp_path / "home"),
+            "PRELOGIT_MODEL": model_folder,
+            "PRELOGIT_REWARDS": json.dumps(rewards),
+            "PYTHONPATH": str(tmp_path),
+            "PRELOGIT_LEASE_SECONDS": "3",
+            "PRELOGIT_RECONCILE_SECONDS": "1",
+            "PRELOGIT_RESEND_SECONDS": "1",
+        }
+        argv = [str(Path(sys.executable).with_name("prelogit")), "up", "--json"]
+        ports = ["--port", "0", "--reward-port", "0"]
+        outer = {name: "" for name in os.environ if name.startswith("PRELOGIT_")}
+        running.append(
+            start(
+                tmp_path / f"up-{len(running)}",
+                [*argv, *(arguments or ports)],
+                {**outer, **known, **env},
+            )
+        )
+        return running[-1]
+
+    return begin

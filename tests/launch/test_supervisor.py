@@ -7,14 +7,15 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import pytest
+
+from tests.launch.started import Started
 
 if sys.platform != "linux":
     pytest.skip("/proc shows what is left behind", allow_module_level=True)
 
-Start = Callable[[Mapping[str, str]], Any]
+Start = Callable[[Mapping[str, str]], Started]
 SLEEPER = "import os, time; print('pid', os.getpid()); time.sleep(600)"
 STUBBORN = (
     "import os, signal, time\n"
@@ -31,7 +32,7 @@ PARENT = (
 RUNAWAY = PARENT.replace("Popen(sleep)", "Popen(sleep, start_new_session=True)")
 
 
-def pids(stack: Any, name: str) -> list[int]:
+def pids(stack: Started, name: str) -> list[int]:
     return [int(pid) for pid in re.findall(rf"{name} *\| pid (\d+)", stack.log())]
 
 
@@ -41,6 +42,15 @@ def test_a_killed_supervisor_leaves_nothing_behind(start_stack: Start) -> None:
     stack.signal(signal.SIGKILL)
     stack.wait_gone()
     assert not (stack.folder / "private").exists()
+
+
+def test_a_supervisor_killed_together_with_its_reaper_leaves_no_child(start_stack: Start) -> None:
+    stack = start_stack({"a": SLEEPER, "b": SLEEPER})
+    stack.wait_for("| pid", 2)
+    stack.signal(signal.SIGSTOP)  # so that it cannot start another reaper
+    os.kill(*stack.children("reaper.py"), signal.SIGKILL)
+    stack.signal(signal.SIGKILL)
+    stack.wait_gone()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,0 +1,102 @@
+"""Which children a stack has, and what they are told."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prelogit.core.errors import LaunchError
+from prelogit.launch import valkey
+from prelogit.launch.ready import reachable
+from prelogit.launch.settings import UpSettings
+from prelogit.launch.stack import service_specs, services_root, thread_counts
+
+
+def settings(tmp_path: Path, **changes: Any) -> UpSettings:
+    return UpSettings(_env_file=None, home=tmp_path, **changes)
+
+
+def test_children_run_the_services_of_this_checkout_with_safe_paths(tmp_path: Path) -> None:
+    specs = service_specs(settings(tmp_path), "redis://q", {"PYTHONPATH": "/mine", "X": "1"}, 8)
+    assert [spec.name for spec in specs] == ["reward", "worker", "gateway"]
+    for spec in specs:
+        assert spec.argv[:3] == (sys.executable, "-P", "-m")
+        root, _, more = spec.env["PYTHONPATH"].partition(":")
+        assert (Path(root) / spec.argv[3] / "__main__.py").is_file()
+        assert more == "/mine"
+        assert spec.env["X"] == "1"
+        assert spec.env["PRELOGIT_REDIS_URL"] == "redis://q"
+        assert spec.env["PRELOGIT_REWARD_URL"] == "http://127.0.0.1:8100"
+        assert "PRELOGIT_DATABASE_URL" not in spec.env
+    assert (services_root() / "db").is_dir()
+
+
+def test_a_reward_service_of_the_users_own_is_used_and_none_started(tmp_path: Path) -> None:
+    mine = settings(tmp_path, reward_url="http://r:1", database_url="postgresql://u@h/d", workers=2)
+    specs = service_specs(mine, "redis://q", {}, 8)
+    assert [spec.name for spec in specs] == ["worker-1", "worker-2", "gateway"]
+    assert {spec.env["PRELOGIT_REWARD_URL"] for spec in specs} == {"http://r:1"}
+    assert {spec.env["PRELOGIT_DATABASE_URL"] for spec in specs} == {"postgresql://u@h/d"}
+
+
+@pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 1), (4, 1), (8, 3), (64, 2)])
+def test_threads_fit_the_cores(cores: int, workers: int) -> None:
+    reward, worker = thread_counts(cores, workers)
+    assert reward >= 1
+    assert worker >= 1
+    assert reward + workers * worker <= max(cores, 1 + workers)
+
+
+def test_threads_are_left_alone_where_the_user_has_chosen(tmp_path: Path) -> None:
+    told = {
+        spec.name: spec.env.get("OMP_NUM_THREADS")
+        for spec in service_specs(settings(tmp_path), "redis://q", {}, 8)
+    }
+    assert told == {"reward": "2", "worker": "6", "gateway": None}
+    for spec in service_specs(settings(tmp_path), "redis://q", {"OMP_NUM_THREADS": "3"}, 8):
+        assert spec.env["OMP_NUM_THREADS"] == "3"
+
+
+def test_the_queue_listens_on_no_port_and_keeps_its_password_to_itself(tmp_path: Path) -> None:
+    queue = valkey.Valkey(valkey.find_server(), tmp_path, tmp_path / 'a "data" folder')
+    password = queue.url.split("@")[0].removeprefix("redis+socket://:")
+    assert len(password) > 30
+    assert password not in " ".join(queue.argv)
+    config = tmp_path / "valkey.conf"
+    assert config.stat().st_mode & 0o777 == 0o600
+    assert "port 0\n" in config.read_text()
+    assert queue.url.startswith("redis+socket://:")
+
+
+def test_without_the_wheel_of_the_queue_the_cure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(valkey, "find_spec", lambda name: None)
+    with pytest.raises(LaunchError, match="PRELOGIT_REDIS_URL"):
+        valkey.find_server()
+
+
+def test_a_long_temporary_folder_still_gives_a_short_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("x" * 90)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    folder = valkey.private_folder()
+    assert len(str(folder / "v.sock")) <= 100
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.rmdir()
+    assert not list(long.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80"),
+        ("0.0.0.0", "http://127.0.0.1:80"),
+        ("::", "http://[::1]:80"),
+    ],
+)
+def test_a_server_on_all_addresses_is_asked_on_this_machine(host: str, url: str) -> None:
+    assert reachable(host, 80) == url

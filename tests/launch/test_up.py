@@ -1,0 +1,126 @@
+"""``prelogit up``: from an empty folder to a URL, through every kind of death, to nothing left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from prelogit import AISP, Client
+from prelogit.client import JobHandle
+from tests.launch.started import Started
+
+if sys.platform != "linux":
+    pytest.skip("/proc shows what is left behind", allow_module_level=True)
+
+Up = Callable[..., Started]
+PARTS = {
+    "queue": "valkey-server",
+    "reward": "reward_service",
+    "worker": "workers",
+    "gateway": "api",
+}
+
+
+def url_of(stack: Started) -> str:
+    """Waits until the stack is ready."""
+    stack.until(
+        lambda: stack.output().endswith("}\n") or stack.process.poll() is not None,
+        f"ready in:\n{stack.log()}",
+    )
+    assert stack.process.poll() is None, stack.log()
+    return str(json.loads(stack.output())["url"])
+
+
+def post(client: Client, *prompts: str, iterations: int = 2) -> JobHandle:
+    return client.submit(
+        prompts, method=AISP(n=8, iterations=iterations), max_new_tokens=8, reward="relevance"
+    )
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health/ready").is_success
+    except httpx.TransportError:
+        return False
+
+
+def port_is_free(url: str) -> bool:
+    parts = urlsplit(url)
+    with socket.socket() as probe:
+        return probe.connect_ex((parts.hostname, parts.port)) != 0
+
+
+def processes(stack: Started) -> dict[str, set[int]]:
+    return {name: stack.children(part) for name, part in PARTS.items()}
+
+
+def test_a_stack_survives_its_children_and_leaves_nothing(up: Up, tmp_path: Path) -> None:
+    stack = up()
+    url = url_of(stack)
+    home = tmp_path / "home"
+    assert home.stat().st_mode & 0o777 == 0o700
+    with Client(url) as client:
+        assert post(client, "one", "two").wait(120).status == "succeeded"
+
+        for name in PARTS:
+            before = processes(stack)[name]
+            assert len(before) == 1, name
+            os.kill(*before, signal.SIGKILL)
+            stack.until(lambda n=name, b=before: processes(stack)[n] - b, f"another {name}")
+        stack.until(lambda: is_ready(url), "ready again")
+        assert post(client, "three").wait(120).status == "succeeded"
+
+    second = up()
+    assert second.process.wait(60) == 1
+    assert "runs on" in second.log()
+    assert url in second.log()
+
+    stack.signal(signal.SIGINT)
+    stack.wait_gone()
+    assert stack.process.returncode == 0
+    assert port_is_free(url)
+    assert {f"{name}.log" for name in PARTS} <= {file.name for file in (home / "logs").iterdir()}
+
+
+def test_a_killed_supervisor_leaves_nothing_and_the_next_goes_on(up: Up) -> None:
+    stack = up()
+    with Client(url_of(stack)) as client:
+        job = post(client, *map(str, range(8)), iterations=6)
+        stack.until(lambda: job.refresh().progress.iterations_done, "the first iteration")
+        stack.signal(signal.SIGKILL)
+        stack.wait_gone()
+        assert port_is_free(client.url)
+    with Client(url_of(up())) as client:
+        ended = client.job(job.id).wait(240)
+    assert ended.status == "succeeded"
+    assert ended.counts.succeeded == 8
+
+
+@pytest.mark.parametrize(
+    ("option", "variable"), [("--port", "PRELOGIT_PORT"), ("--reward-port", "PRELOGIT_REWARD_PORT")]
+)
+def test_a_taken_port_is_told_with_its_setting(up: Up, option: str, variable: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ports = {"--port": "0", "--reward-port": "0", option: str(port)}
+        stack = up(*(part for pair in ports.items() for part in pair))
+        assert stack.process.wait(60) == 1
+    assert f"port {port}" in stack.log()
+    assert "is taken by another program" in stack.log()
+    assert variable in stack.log()
+
+
+def test_bad_settings_name_the_variable(up: Up) -> None:
+    stack = up(PRELOGIT_WORKERS="none")
+    assert stack.process.wait(60) == 1
+    assert "PRELOGIT_WORKERS" in stack.log()
+    assert "Traceback" not in stack.log()
