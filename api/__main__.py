@@ -40,6 +40,8 @@ def main() -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    for chatty in ("alembic", "httpx"):  # every look at the health would be some lines
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         settings = Settings()
     except ValidationError as error:
@@ -47,6 +49,7 @@ def main() -> int:
             field = "PRELOGIT_" + ".".join(str(part) for part in problem["loc"]).upper()
             logging.critical("%s: %s", field, problem["msg"])
         return 2
+    logging.getLogger().setLevel(settings.log_level)
     try:
         _prepare_store(settings)
     except StoreError as error:

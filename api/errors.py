@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy import exc as sql
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.fields import field_problems
 from prelogit.core.errors import InputError, ModelError, PrelogitError, RewardError, StoreError
@@ -77,7 +78,36 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     for kind in (sql.OperationalError, sql.InterfaceError, sql.TimeoutError):
         app.add_exception_handler(kind, _store)
-    app.add_exception_handler(Exception, _unexpected)
+    app.add_middleware(LastResort)
+
+
+class LastResort:
+    """Answers what nobody else did.
+
+    Not an exception handler: those for ``Exception`` raise it again after the answer, and the
+    server then drops the connection under the client's next request.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            if started:
+                raise  # all that is left is to break off
+            await _unexpected(Request(scope), error)(scope, receive, send)
 
 
 def _answer(error: ProblemError) -> JSONResponse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -12,7 +12,19 @@ QUEUE_SCHEMES = ("redis", "rediss", "redis+socket", "sentinel")
 
 
 class Settings(BaseSettings):
-    """Settings of the gateway process. Times are in seconds, sizes in bytes."""
+    """Settings of the gateway process. Times are in seconds, sizes in bytes.
+
+    max_samples: most candidates of one prompt, for the method and for each baseline.
+    max_rows, device, dtype: as the workers have them; here they only enter the estimate.
+    outbox_seconds: how often the outbox is looked into without being told to.
+    reconcile_seconds: how often lost wake-ups are looked for; resend_seconds: how old a
+    wake-up that nobody followed must be to be sent again.
+    heartbeat_seconds: after so long without an event a stream shows that it lives.
+    poll_seconds: how often streams and waiting requests look into the store, at first.
+    worker_silence_seconds: a worker that was not heard of for so long counts as gone.
+    reward_listing_seconds: how long the reward service may take to list its rewards.
+    shutdown_seconds: how long open requests may go on once the process is asked to end.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="PRELOGIT_", env_file=".env", extra="ignore", hide_input_in_errors=True
@@ -37,17 +49,22 @@ class Settings(BaseSettings):
     outbox_seconds: Annotated[float, Field(gt=0)] = 1.0
     reconcile_seconds: Annotated[float, Field(gt=0)] = 5.0
     resend_seconds: Annotated[float, Field(ge=0)] = 15.0
-    lease_seconds: Annotated[float, Field(gt=0)] = 30.0
     heartbeat_seconds: Annotated[float, Field(gt=0)] = 15.0
     poll_seconds: Annotated[float, Field(gt=0)] = 0.25
     worker_silence_seconds: Annotated[float, Field(gt=0)] = 60.0
     reward_listing_seconds: Annotated[float, Field(gt=0)] = 2.0
     shutdown_seconds: Annotated[int, Field(ge=1)] = 10
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
 
     @field_validator("home")
     @classmethod
     def _expand(cls, home: Path) -> Path:
         return home.expanduser()
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, level: object) -> object:
+        return level.upper() if isinstance(level, str) else level
 
     @field_validator("redis_url")
     @classmethod
