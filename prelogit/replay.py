@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from prelogit.align import prompt_tokens, texts_of
 from prelogit.core.errors import InputError
 from prelogit.core.records import Candidate, Trace
 from prelogit.engine.load import Model
 from prelogit.methods import METHODS
 from prelogit.search.plan import Rollouts, SearchId, Shape
+from prelogit.solve import prompt_tokens, texts_of
 from prelogit.wire.jobs import JobRequest, PromptItem
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from db import prompts, trace
 from db.leases import Claim
-from prelogit.align import PromptJob, Stored
+from prelogit.solve import PromptJob, Stored
 
 
 def prompt_jobs(session: Session, claim: Claim, wanted: Collection[str]) -> list[PromptJob]:

@@ -12,8 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import jobs, leases
 from db.leases import Claim
 from db.session import reading
-from prelogit.align import solve
 from prelogit.rewards.service import ServiceReward
+from prelogit.solve import solve
 from workers.desk import Desk
 from workers.failure import Failure, explain
 from workers.resume import prompt_jobs

@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import jobs, leases, results, trace
-from prelogit.align import Callbacks
 from prelogit.core.errors import LeaseLostError
 from prelogit.core.records import Candidate, Iteration, ModelRef, Result
 from prelogit.search.driver import Verdict
+from prelogit.solve import Callbacks
 from workers.heartbeat import Held
 from workers.store import transaction
 

@@ -1,0 +1,88 @@
+"""Put a prompt's result together from what its searches ended with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from prelogit.core.records import BaselineResult, Candidate, ModelRef, Result, Seconds
+from prelogit.metrics.diversity import diversity
+from prelogit.search.course import Outcome
+from prelogit.wire.jobs import JobRequest
+from prelogit.wire.params import BestOfN
+
+
+def failed(prompt_id: str, index: int, request: JobRequest, model: ModelRef, error: str) -> Result:
+    """The result of a prompt that could not be run."""
+    return Result(
+        prompt_id=prompt_id,
+        index=index,
+        status="failed",
+        seed=request.seed,
+        model=model,
+        versions=versions(),
+        error=error,
+    )
+
+
+def composed(
+    prompt_id: str,
+    index: int,
+    request: JobRequest,
+    outcomes: Sequence[Outcome],
+    *,
+    model: ModelRef,
+    reward_model: ModelRef | None,
+    prompt_tokens: int,
+) -> Result:
+    """The prompt's answer with its costs; ``outcomes`` by arm, the method's first."""
+    method = outcomes[0]
+    best = method.kept[0] if method.kept else None
+    cancelled = any(one.ending == "cancelled" for one in outcomes)
+    return Result(
+        prompt_id=prompt_id,
+        index=index,
+        status="failed" if method.ending == "failed" else "cancelled" if cancelled else "succeeded",
+        response=best.text if best else None,
+        responses=method.kept[: request.top_k],
+        finish_reason=best.finish_reason if best else None,
+        reward=best.reward if best else None,
+        baselines=tuple(
+            _baseline(params, outcome, best)
+            for params, outcome in zip(request.baselines, outcomes[1:], strict=True)
+        ),
+        kl=method.kl,
+        diversity=diversity(best.token_ids) if best else None,
+        samples=sum(len(row.rewards) for row in method.rows),
+        iterations=len(method.rows),
+        prompt_tokens=prompt_tokens,
+        generated_tokens=sum(row.tokens for row in method.rows),
+        seconds=sum((row.seconds for row in method.rows), Seconds()),
+        seed=request.seed,
+        model=model,
+        reward_model=reward_model,
+        versions=versions(),
+        warnings=method.warnings,
+        error=method.error,
+    )
+
+
+def _baseline(params: BestOfN, outcome: Outcome, best: Candidate | None) -> BaselineResult:
+    mine = outcome.kept[0] if outcome.kept else None
+    seconds = sum((row.seconds for row in outcome.rows), Seconds())
+    return BaselineResult(
+        name=params.name,
+        noise=params.noise,
+        reward=mine.reward if mine else None,
+        response=mine.text if mine else None,
+        samples=sum(len(row.rewards) for row in outcome.rows),
+        generated_tokens=sum(row.tokens for row in outcome.rows),
+        seconds=seconds.decode + seconds.reward,
+        margin=best.reward - mine.reward if best and mine else None,
+        error=outcome.error,
+    )
+
+
+def versions() -> dict[str, str]:
+    """What computed a result."""
+    return {name: version(name) for name in ("prelogit", "torch", "transformers")}

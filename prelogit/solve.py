@@ -1,0 +1,169 @@
+"""Search a batch of prompts: what a worker runs, and what ``align`` is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from prelogit.compose import composed, failed
+from prelogit.core.errors import InputError, LeaseLostError
+from prelogit.core.records import Candidate, Iteration, ModelRef, Result
+from prelogit.engine.load import Model
+from prelogit.methods import METHODS
+from prelogit.rewards.protocol import Score
+from prelogit.search.course import Outcome, Search
+from prelogit.search.driver import Scored, Verdict, run
+from prelogit.search.plan import Rollouts, SearchId, Shape
+from prelogit.text import conversation, encode
+from prelogit.wire.jobs import JobRequest, PromptItem, Stop
+from prelogit.wire.params import AISP
+
+
+class Stored(NamedTuple):
+    """What an earlier run left of one arm."""
+
+    rows: tuple[Iteration, ...]
+    kept: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True)
+class PromptJob:
+    """One prompt to solve; ``stored`` by arm is empty for a fresh prompt."""
+
+    prompt_id: str
+    index: int
+    item: PromptItem
+    stored: Mapping[int, Stored] = field(default_factory=dict)
+
+
+class Callbacks(NamedTuple):
+    """Where rows and results go. A ``LeaseLostError`` from one of them abandons its prompt."""
+
+    on_prompt: Callable[[str, int, int], None]  # prompt id, window, dim; before the first round
+    on_iteration: Callable[[str, int, Iteration, tuple[Candidate, ...]], Verdict]
+    on_result: Callable[[Result], None]  # once a prompt, unless it was abandoned
+
+
+async def solve(
+    model: Model,
+    jobs: Sequence[PromptJob],
+    request: JobRequest,
+    score: Score,
+    callbacks: Callbacks,
+    *,
+    on_outcomes: Callable[[Result, Sequence[Outcome]], None] = lambda result, outcomes: None,
+) -> None:
+    """Search all prompts of one batch at once; every prompt ends by one call of on_result.
+
+    A prompt that cannot be run (too long, refused by the template) fails with the reason and
+    leaves the others alone. ``request`` has its defaults filled in. ``on_outcomes`` is told
+    after on_result what each arm ended with (nothing for a prompt that could not be run).
+    """
+    engine, arms = model.engine(), (request.method, *request.baselines)
+    searches: dict[SearchId, Search] = {}
+    lengths: dict[str, int] = {}
+    by_id = {job.prompt_id: job for job in jobs}
+    reward_model: list[ModelRef] = []
+
+    def report(result: Result, outcomes: Sequence[Outcome]) -> None:
+        with suppress(LeaseLostError):  # another worker has the prompt and will report it
+            callbacks.on_result(result)
+            on_outcomes(result, outcomes)
+
+    for job in jobs:
+        try:
+            token_ids = prompt_tokens(model, job.item, request)
+        except InputError as error:
+            report(failed(job.prompt_id, job.index, request, model.ref, str(error)), ())
+            continue
+        shape = shape_of(model, job.prompt_id, request)
+        try:
+            callbacks.on_prompt(job.prompt_id, shape.window, shape.dim)
+        except LeaseLostError:
+            continue
+        engine.admit(job.prompt_id, token_ids)
+        lengths[job.prompt_id] = len(token_ids)
+        for arm, params in enumerate(arms):
+            stored = job.stored.get(arm, Stored((), ()))
+            searches[SearchId(job.prompt_id, arm)] = Search(
+                METHODS[params.name],
+                params,
+                shape,
+                keep=request.keep,
+                top_k=request.top_k,
+                stop=request.stop if arm == 0 else Stop(),
+                rows=stored.rows,
+                kept=stored.kept,
+            )
+
+    async def judge(search: SearchId, rollouts: Rollouts) -> Scored:
+        texts = texts_of(model, rollouts)
+        messages = conversation(by_id[search.prompt].item)
+        scores = await score([messages] * len(texts), texts)
+        reward_model[:] = [scores.reward]
+        return Scored(texts, scores.rewards, scores.seconds)
+
+    ended: dict[str, dict[int, Outcome]] = {}
+
+    def on_end(search: SearchId, outcome: Outcome) -> None:
+        mine = ended.setdefault(search.prompt, {})
+        mine[search.arm] = outcome
+        if len(mine) < len(arms):
+            return
+        engine.release(search.prompt)
+        outcomes = [mine[arm] for arm in range(len(arms))]
+        if any(one.ending == "abandoned" for one in outcomes):
+            return
+        job = by_id[search.prompt]
+        result = composed(
+            job.prompt_id,
+            job.index,
+            request,
+            outcomes,
+            model=model.ref,
+            reward_model=reward_model[0] if reward_model else None,
+            prompt_tokens=lengths[job.prompt_id],
+        )
+        report(result, outcomes)
+
+    await run(
+        searches,
+        engine,
+        judge,
+        on_iteration=lambda search, row, kept: callbacks.on_iteration(
+            search.prompt, search.arm, row, kept
+        ),
+        on_end=on_end,
+    )
+
+
+def prompt_tokens(model: Model, item: PromptItem, request: JobRequest) -> list[int]:
+    """The prompt's token ids.
+
+    Raises: InputError: it does not fit the model's context together with its answer.
+    """
+    token_ids = encode(model.tokenizer, item, request.template)
+    need = len(token_ids) + request.max_new_tokens
+    if model.context is not None and need > model.context:
+        raise InputError(
+            f"the prompt has {len(token_ids)} tokens and may be answered with "
+            f"{request.max_new_tokens} more, but {model.name} holds {model.context}: shorten the "
+            "prompt or lower max_new_tokens",
+            field="prompt",
+        )
+    return token_ids
+
+
+def texts_of(model: Model, rollouts: Rollouts) -> list[str]:
+    """The responses as text, without special tokens."""
+    rows = zip(rollouts.token_ids.tolist(), rollouts.length.tolist(), strict=True)
+    return [model.tokenizer.decode(ids[:length], skip_special_tokens=True) for ids, length in rows]
+
+
+def shape_of(model: Model, prompt_id: str, request: JobRequest) -> Shape:
+    """What the prompt's methods must know; baselines control as many tokens as the method does."""
+    window = request.method.window if isinstance(request.method, AISP) else None
+    limit = request.max_new_tokens
+    return Shape(min(window or limit, limit), model.dim, limit, request.seed, prompt_id)
