@@ -53,6 +53,8 @@ def due(session: Session, *, older_than_seconds: float, limit: int = 64) -> list
             GroupRow.woken_at <= time - timedelta(seconds=older_than_seconds),
         )
         .order_by(GroupRow.woken_at, GroupRow.id)
+        # A group that somebody is waking right now need not be waited for.
+        .with_for_update(of=GroupRow, skip_locked=True)
     )
     abandoned = select(PromptRow.index).where(
         PromptRow.group_id == GroupRow.id,
