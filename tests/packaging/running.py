@@ -1,4 +1,4 @@
-"""The compose file's commands, environments and health checks, run without Docker.
+"""The compose file's services as processes of this machine, without Docker.
 
 Real PostgreSQL, the queue by the compose file's own configuration, the wheel's code. Only
 addresses and folders are this machine's.
@@ -7,32 +7,23 @@ addresses and folders are this machine's.
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import pytest
-import redis
 
 from tests.packaging.compose import composed, environment
 from tests.workers.processes import Child, free_port, until
 
-START_SECONDS = 120.0
-JOB = {
-    "prompts": ["How do I sleep better?", {"id": "tea", "prompt": "How do I make tea?"}],
-    "method": {"name": "aisp", "n": 4, "iterations": 1, "batch_size": 2},
-    "baselines": [{"name": "bon"}],
-    "max_new_tokens": 8,
-}
+START_SECONDS = 180.0
 
 
 class Composed:
@@ -158,69 +149,23 @@ class Composed:
         written.write_text(content.replace("dir /data\n", f'dir "{data}"\n'))
         return [binary, written, "--bind", "127.0.0.1", "--port", str(self.ports["redis"])]
 
-    def stop(self) -> dict[str, int]:
-        """SIGTERM to all, the last started first; their exit statuses."""
-        return {
+    def said(self, name: str) -> str:
+        """The log of a service."""
+        return self.running[name].said
+
+    def stop(self) -> None:
+        """SIGTERM to all, the last started first; each must end in order."""
+        ended = {
             name: child.end(signal.SIGTERM) for name, child in reversed(list(self.running.items()))
         }
+        # The web server ends by the signal itself once it has ended what it was doing.
+        by_signal = -int(signal.SIGTERM)
+        assert ended == {"worker": 0, "gateway": by_signal, "reward": by_signal, "redis": 0}
+        for name in ended:
+            assert "Traceback" not in self.said(name), self.said(name)
 
     def kill(self) -> None:
         """For a test that failed half-way."""
         self.client.close()
         for child in self.running.values():
             child.kill()
-
-
-@pytest.fixture
-def stack(tmp_path: Path, installed: Path, empty_postgres: str) -> Iterator[Composed]:
-    """Nothing started yet; a folder that has modules of the services' names to stand in."""
-    for name in ("api", "workers", "reward_service", "db"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "__init__.py").write_text("raise SystemExit('the wrong one')")
-    stack = Composed(tmp_path, installed, empty_postgres)
-    yield stack
-    stack.kill()
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_the_composed_services_run_a_job_and_stop(stack: Composed) -> None:
-    assert "smollm2-135m" in stack.once("model")
-    stack.start("redis")
-    # A worker that is not there is missed by its own check and by nobody else's.
-    assert stack.check("worker").returncode == 1
-    stack.start("reward", "gateway", "worker")
-    ready = stack.client.get("/health/ready")
-    assert ready.is_success, ready.text
-    assert set(ready.json()["parts"]) == {"store", "queue", "reward", "workers", "model"}
-
-    posted = stack.client.post("/v1/jobs", json=JOB)
-    assert posted.status_code == 202, posted.text
-    job = posted.json()
-    deadline = time.monotonic() + START_SECONDS
-    while job["status"] in ("queued", "running") and time.monotonic() < deadline:
-        job = stack.client.get(f"/v1/jobs/{job['id']}", params={"wait": 30}).json()
-    assert job["status"] == "succeeded", json.dumps(job) + stack.running["worker"].said
-    results = stack.client.get(f"/v1/jobs/{job['id']}/results").json()["data"]
-    assert [result["prompt_id"] for result in results] == ["p1", "tea"]
-    assert all(result["samples"] == 8 and result["response"] for result in results)
-    assert all(result["reward_model"]["name"] == "relevance" for result in results)
-
-    # The web server ends by the signal itself once it has ended what it was doing.
-    ended = {"worker": 0, "gateway": -signal.SIGTERM, "reward": -signal.SIGTERM, "redis": 0}
-    assert stack.stop() == ended
-    for name in ended:
-        assert "Traceback" not in stack.running[name].said
-
-
-def test_the_queue_asks_for_the_password(stack: Composed) -> None:
-    stack.start("redis")
-    address = ("127.0.0.1", stack.ports["redis"])
-    stack.running["redis"].until_said("Ready to accept connections")
-    with redis.Redis(*address) as stranger, pytest.raises(redis.AuthenticationError):
-        stranger.ping()
-    url = stack.environments["gateway"]["PRELOGIT_REDIS_URL"]
-    with redis.Redis.from_url(url) as client:
-        assert client.ping()
-        assert client.config_get("appendonly") == {"appendonly": "yes"}
-    assert stack.stop() == {"redis": 0}
