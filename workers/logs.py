@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import logging
-import warnings
+
+NOISE = (
+    # Celery warns of root because of pickle; this worker takes JSON only.
+    "running the worker with superuser privileges",
+    # Celery asks for a choice that is made: searches outlive a lost connection to the queue.
+    "worker_cancel_long_running_tasks_on_connection_loss",
+)
 
 
 def configure(level: str) -> None:
@@ -13,7 +19,10 @@ def configure(level: str) -> None:
     )
     logging.getLogger("prelogit").setLevel(level)
     logging.captureWarnings(True)
-    # Celery warns of root because of pickle; this worker takes JSON only.
-    warnings.filterwarnings("ignore", message="You're running the worker with superuser")
-    # Celery asks for a choice that is made: searches outlive a lost connection to the queue.
-    warnings.filterwarnings("ignore", message="\\s*In Celery 5.1 we introduced an optional")
+    # Not by the filters of ``warnings``: Celery sets its own after all others.
+    logging.getLogger("py.warnings").addFilter(_worth_a_line)
+
+
+def _worth_a_line(record: logging.LogRecord) -> bool:
+    said = record.getMessage()
+    return not any(noise in said for noise in NOISE)

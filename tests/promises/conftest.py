@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,7 +41,10 @@ def _standing(tmp_path_factory: pytest.TempPathFactory, model_folder: str) -> It
     engine.dispose()
     with running_stack(folder, model_folder, url) as stack:
         yield stack
-        assert [worker.end() for worker in stack.workers if worker.running] == [0, 0]
+        living = [worker for worker in stack.workers if worker.running]
+        for worker in living:
+            worker.send(signal.SIGTERM)
+        assert [worker.ended() for worker in living] == [0] * len(living)
 
 
 @pytest.fixture
