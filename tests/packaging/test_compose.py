@@ -121,8 +121,8 @@ def test_addresses_name_services_and_the_ports_they_listen_on() -> None:
     assert "@redis:6379/" in gateway["PRELOGIT_REDIS_URL"]
     port = environment(ALL["reward"])["PRELOGIT_REWARD_PORT"]
     assert gateway["PRELOGIT_REWARD_URL"] == f"http://reward:{port}"
-    assert f":{port}/health/ready" in ALL["reward"]["healthcheck"]["test"][-1]
-    assert f":{gateway['PRELOGIT_PORT']}/health/live" in ALL["gateway"]["healthcheck"]["test"][-1]
+    assert f":{port}/health/ready'" in ALL["reward"]["healthcheck"]["test"][-1]
+    assert f":{gateway['PRELOGIT_PORT']}/health/live'" in ALL["gateway"]["healthcheck"]["test"][-1]
 
 
 def test_only_the_gateway_is_published_and_only_to_this_machine() -> None:
