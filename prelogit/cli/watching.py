@@ -19,7 +19,9 @@ def watch(handle: JobHandle, *, quiet: bool = False) -> Job:
         if notes.is_terminal:
             with Live(job_table(handle.job), console=notes, transient=True) as live:
                 return handle.wait(on_update=lambda job: live.update(job_table(job)))
-        return handle.wait(on_update=_Lines())
+        tell = _Lines()
+        tell(handle.job)
+        return handle.wait(on_update=tell)
     except KeyboardInterrupt:
         notes.print(f"{handle.id} goes on: `prelogit status {handle.id} --watch`, or cancel it")
         raise typer.Exit(INTERRUPTED) from None

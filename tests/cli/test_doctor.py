@@ -1,0 +1,85 @@
+"""``prelogit doctor``: each line is well or tells the cure."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.api.running import free_port
+from tests.cli.conftest import Run
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean_environment: None) -> Path:
+    """An empty home folder, and ports that nobody uses."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("PRELOGIT_HOME", str(home))
+    monkeypatch.setenv("PRELOGIT_PORT", str(free_port()))
+    monkeypatch.setenv("PRELOGIT_REWARD_PORT", str(free_port()))
+    return home
+
+
+def test_all_is_well_on_a_fresh_installation(bare: Run, place: Path) -> None:
+    done = bare("doctor", "--json")
+    assert done.code == 0, done.out
+    assert [finding["name"] for finding in done.json] == [
+        "install", "device", "home", "model", "store", "queue", "reward", "gateway",
+    ]  # fmt: skip
+    assert all(finding["ok"] for finding in done.json)
+
+
+def test_a_store_that_is_behind_is_found(bare: Run, place: Path) -> None:
+    place.mkdir()
+    (place / "prelogit.db").touch()
+    done = bare("doctor", "--json")
+    (store,) = [finding for finding in done.json if finding["name"] == "store"]
+    assert not store["ok"]
+    assert "not up to date" in store["detail"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "finding", "told"),
+    [
+        ("PRELOGIT_DEVICE", "tpu", "device", "cuda:N"),
+        ("PRELOGIT_DEVICE", "cuda:99", "device", "auto or cpu"),
+        ("PRELOGIT_MODEL", "/nowhere", "model", "local folder"),
+        ("PRELOGIT_DATABASE_URL", "postgresql://u:secret@127.0.0.1:9/x", "store", "DATABASE_URL"),
+        ("PRELOGIT_DATABASE_URL", "mysql://u:secret@h/x", "store", "DATABASE_URL"),
+        ("PRELOGIT_REDIS_URL", "redis://:secret@127.0.0.1:9/0", "queue", "start it"),
+        ("PRELOGIT_REDIS_URL", "what://x", "queue", "start it"),
+        ("PRELOGIT_REWARD_URL", "http://127.0.0.1:9", "reward", "PRELOGIT_REWARD_URL"),
+    ],
+)
+def test_what_is_wrong_has_its_cure_and_ends_with_1(
+    bare: Run,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+    finding: str,
+    told: str,
+) -> None:
+    monkeypatch.setenv(variable, value)
+    done = bare("doctor")
+    assert done.code == 1
+    (line,) = [line for line in done.out.splitlines() if line.startswith("wrong")]
+    assert finding in line
+    assert told in line
+    assert "secret" not in done.out
+
+
+def test_a_taken_port_is_found(bare: Run, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        monkeypatch.setenv("PRELOGIT_PORT", str(other.getsockname()[1]))
+        done = bare("doctor")
+    assert done.code == 1
+    assert "PRELOGIT_PORT" in done.out
+
+
+def test_a_home_that_cannot_be_used_is_found(bare: Run, place: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = bare("doctor", "--home", str(tmp_path / "file"))
+    assert done.code == 1
+    assert "PRELOGIT_HOME" in done.out
