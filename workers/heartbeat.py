@@ -42,6 +42,11 @@ class Held:
         with self._lock:
             self._open.discard(prompt_id)
 
+    def reopen(self, prompt_id: str) -> None:
+        """Its end could not be written."""
+        with self._lock:
+            self._open.add(prompt_id)
+
     def lose(self, prompt_id: str) -> None:
         """Another worker has the prompt: nothing more is written for it."""
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Collection
 
@@ -114,7 +115,8 @@ def _search(desk: Desk, writer: Writer, wanted: Collection[str]) -> Failure | No
         desk.broken.set()
         desk.stopping.set()
     elif torch.cuda.is_available():
-        torch.cuda.empty_cache()  # the failed batch's memory, for the smaller ones to come
+        gc.collect()  # tasks and their tracebacks hold each other, and the failed batch's memory
+        torch.cuda.empty_cache()
     return failure
 
 

@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     reward_timeout_seconds: Seconds = 60.0
     reward_patience_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 300.0
     lease_seconds: Seconds = 30.0
-    stop_wait_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
+    stop_wait_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
 
     @field_validator("home")

@@ -115,4 +115,7 @@ class Writer:
         except LeaseLostError:
             log.warning("lease lost job=%s prompt=%r at its end", self.claim.job_id, prompt_id)
             return
+        except Exception:
+            self.held.reopen(prompt_id)
+            raise
         log.info("ended job=%s prompt=%r %s", self.claim.job_id, prompt_id, said)

@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 
 FOLDER = "MOODY_FOLDER"
-MOODS = ("nan", "few", "raise")
+MOODS = ("nan", "huge", "few", "raise")
 
 
 def vowels(conversations: list[list[dict[str, str]]], responses: list[str]) -> list[float]:
@@ -36,9 +36,10 @@ def score(conversations: list[list[dict[str, str]]], responses: list[str]) -> li
     if _is(folder, "raise", prompts):
         raise RuntimeError("the reward is in a bad mood")
     rewards = vowels(conversations, responses)
-    if _is(folder, "nan", prompts):
-        about = [_about(folder, "nan", prompt) for prompt in prompts]
-        rewards = [float("nan") if bad else r for bad, r in zip(about, rewards, strict=True)]
+    for mood, value in (("nan", float("nan")), ("huge", 1.7e308)):
+        if _is(folder, mood, prompts):
+            about = [_about(folder, mood, prompt) for prompt in prompts]
+            rewards = [value if hit else reward for hit, reward in zip(about, rewards, strict=True)]
     return rewards[:-1] if _is(folder, "few", prompts) else rewards
 
 

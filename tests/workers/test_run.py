@@ -182,6 +182,17 @@ def test_a_reward_that_is_not_hosted_fails_the_prompt_with_the_reason(
     assert "nobody" in str(result.error)
 
 
+def test_rewards_that_cannot_be_averaged_fail_their_prompt_alone(
+    store: Store, make_desk: DeskMaker, post: Post, reward: Reward
+) -> None:
+    job_id, group_id = post(PROMPTS)
+    reward.mood.set("huge", about="~")
+    run_group(make_desk(), group_id)
+    a, poison, b = ended(store, job_id)
+    assert (a.status, poison.status, b.status) == ("succeeded", "failed", "succeeded")
+    assert "scale the reward down" in str(poison.error)
+
+
 def in_background(work: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=work)
     thread.start()
