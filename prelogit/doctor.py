@@ -15,7 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from prelogit.core.errors import LaunchError, ModelError
-from prelogit.launch.home import open_home, running_note
+from prelogit.launch.home import open_home
+from prelogit.launch.note import running_note
 from prelogit.launch.ports import claim_port
 from prelogit.launch.settings import UpSettings
 from prelogit.launch.stack import REWARD_HOST, service_env, services_root

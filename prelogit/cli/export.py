@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
+from prelogit.cli.gateway import connect
 from prelogit.cli.jobs import JobId
 from prelogit.cli.reporting import Json, out, print_json, reported
-from prelogit.client import Client, JobHandle
+from prelogit.client import JobHandle
 from prelogit.core.errors import InputError
 from prelogit.data.answered import Answered
 from prelogit.data.export import FORMATS
@@ -36,7 +37,7 @@ def export(
 ) -> None:
     """Write the answers of a job as a dataset; prompts without an answer are left out."""
     format_of(to)
-    with Client() as client:
+    with connect() as client:
         handle = client.job(job_id)
         written = write_rows(to, _rows(handle, form))
         total = handle.job.counts.total

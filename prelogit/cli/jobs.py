@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from prelogit.cli.gateway import connect
 from prelogit.cli.reporting import Json, out, print_json, reported
 from prelogit.cli.tables import job_table, jobs_table
 from prelogit.cli.watching import exit_code, watch
-from prelogit.client import Client
 from prelogit.wire.jobs import Job
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.", show_default=False)]
@@ -25,7 +25,7 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Show how a job stands."""
-    with Client() as client:
+    with connect() as client:
         handle = client.job(job_id)
         if not watch_it:
             _print(handle.job, as_json=as_json)
@@ -44,7 +44,7 @@ def jobs(
     as_json: Json = False,
 ) -> None:
     """List jobs, newest first."""
-    with Client() as client:
+    with connect() as client:
         found = [handle.job for handle in islice(client.jobs(status=state), limit)]
     if as_json:
         print_json([job.model_dump(mode="json") for job in found])
@@ -55,21 +55,21 @@ def jobs(
 @reported
 def cancel(job_id: JobId, as_json: Json = False) -> None:
     """Stop a job; what is finished stays, and each running prompt keeps its best so far."""
-    with Client() as client:
+    with connect() as client:
         _print(client.job(job_id).cancel(), as_json=as_json)
 
 
 @reported
 def retry(job_id: JobId, as_json: Json = False) -> None:
     """Run again only the prompts that failed or were cancelled."""
-    with Client() as client:
+    with connect() as client:
         _print(client.job(job_id).retry(), as_json=as_json)
 
 
 @reported
 def delete(job_id: JobId, as_json: Json = False) -> None:
     """Delete an ended job with its results and traces."""
-    with Client() as client:
+    with connect() as client:
         client.job(job_id).delete()
     if as_json:
         print_json({"id": job_id, "deleted": True})

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from prelogit.cli.gateway import connect
 from prelogit.cli.jobs import JobId
 from prelogit.cli.reporting import FAILED, Json, notes, out, print_json, reported
 from prelogit.cli.trace import PromptId
-from prelogit.client import Client
 from prelogit.core.errors import InputError
 from prelogit.wire.jobs import JobRequest, PromptItem
 
@@ -28,7 +28,7 @@ def replay(
     The model is loaded in this process; the same device and dtype as the worker's give the
     same tokens.
     """
-    with Client() as client:
+    with connect() as client:
         handle = client.job(job_id)
         result = handle.result(prompt_id)
         trace = handle.trace(prompt_id)

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
+from prelogit.cli.gateway import connect
 from prelogit.cli.jobs import JobId
 from prelogit.cli.reporting import Json, out, print_json, reported
 from prelogit.cli.tables import baseline_name, results_table
-from prelogit.client import Client
 from prelogit.core.records import Result
 from prelogit.wire.params import BestOfN
 
@@ -39,7 +39,7 @@ def results(
     as_json: Json = False,
 ) -> None:
     """Print a result for each prompt, also while the job runs."""
-    with Client() as client:
+    with connect() as client:
         handle = client.job(job_id)
         if as_json:
             print_json([result.model_dump(mode="json") for result in handle.results()])

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from prelogit.cli import options
+from prelogit.cli.gateway import connect
 from prelogit.cli.methods import baseline_of, with_method_options
 from prelogit.cli.prompts import File, PromptText, gather
 from prelogit.cli.reporting import Json, notes, out, print_json, reported
 from prelogit.cli.tables import job_table
 from prelogit.cli.watching import exit_code, watch
-from prelogit.client import Client
 from prelogit.core.errors import ServiceError
 from prelogit.wire.params import Params
 
@@ -67,7 +67,7 @@ def submit(
         stop=options.stop_fields(stop_reward, stop_plateau, stop_seconds, stop_tokens),
         metadata=_metadata(metadata or []),
     )
-    with Client() as client:
+    with connect() as client:
         if estimate:
             _print_estimate(client.estimate(prompts, **fields), as_json=as_json)
             return

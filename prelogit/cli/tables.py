@@ -37,8 +37,8 @@ def baseline_name(baseline: BaselineResult | BaselineSummary | BestOfN) -> str:
     return baseline.name if baseline.noise is None else f"{baseline.name}:{baseline.noise}"
 
 
-def job_table(job: Job) -> Table:
-    """All of a job on one screen."""
+def job_table(job: Job, so_far: float | None = None) -> Table:
+    """All of a job on one screen. ``so_far``: the mean best reward, prompts that still run included."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold")
     table.add_column(overflow="fold")
@@ -56,6 +56,8 @@ def job_table(job: Job) -> Table:
     if job.reward.mean_best is not None:
         first = number(job.reward.mean_first)
         table.add_row("reward", f"{number(job.reward.mean_best)} (first round's mean {first})")
+    if so_far is not None:
+        table.add_row("so far", f"{number(so_far)}, running prompts included")
     for baseline in job.reward.baselines:
         margin = "" if baseline.margin is None else f", margin {baseline.margin:+.3f}"
         if baseline.margin_se is not None:

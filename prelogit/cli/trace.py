@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from prelogit.cli.gateway import connect
 from prelogit.cli.jobs import JobId
 from prelogit.cli.reporting import Json, notes, out, print_json, reported
 from prelogit.cli.tables import trace_table
-from prelogit.client import Client
 from prelogit.core.errors import InputError
 from prelogit.core.records import Trace
 
@@ -29,7 +29,7 @@ def trace(
     as_json: Json = False,
 ) -> None:
     """Show every iteration of a prompt: rewards, ESS, lambda, variance, KL, costs."""
-    with Client() as client:
+    with connect() as client:
         found = client.job(job_id).trace(prompt_id)
     if plot is not None:
         draw(found, plot)

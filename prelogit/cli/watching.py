@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
 import typer
 from rich.live import Live
 
@@ -9,6 +11,8 @@ from prelogit.cli.reporting import FAILED, INTERRUPTED, notes
 from prelogit.cli.tables import job_table
 from prelogit.client import JobHandle
 from prelogit.wire.jobs import Job
+
+_ASKED_FOR = 50  # prompts whose rewards are asked for every second
 
 
 def watch(handle: JobHandle, *, quiet: bool = False) -> Job:
@@ -18,13 +22,23 @@ def watch(handle: JobHandle, *, quiet: bool = False) -> Job:
             return handle.wait()
         if notes.is_terminal:
             with Live(job_table(handle.job), console=notes, transient=True) as live:
-                return handle.wait(on_update=lambda job: live.update(job_table(job)))
+                return handle.wait(
+                    on_update=lambda job: live.update(job_table(job, best_so_far(handle, job)))
+                )
         tell = _Lines()
         tell(handle.job)
         return handle.wait(on_update=tell)
     except KeyboardInterrupt:
         notes.print(f"{handle.id} goes on: `prelogit status {handle.id} --watch`, or cancel it")
         raise typer.Exit(INTERRUPTED) from None
+
+
+def best_so_far(handle: JobHandle, job: Job) -> float | None:
+    """Mean of the best rewards, running prompts included; None where that is a lot to ask for."""
+    if not job.counts.running or job.counts.total > _ASKED_FOR:
+        return None
+    rewards = [result.reward for result in handle.results() if result.reward is not None]
+    return fmean(rewards) if rewards else None
 
 
 class _Lines:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -12,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from prelogit.core.errors import LaunchError
+from prelogit.launch.note import LOCK, running_note, write_note
 
-_LOCK = "up.lock"
 _LAST_CHILDREN_SECONDS = 15.0
 
 
@@ -24,7 +23,7 @@ def open_home(home: Path) -> None:
     """
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (home / _LOCK).touch(mode=0o600)
+        (home / LOCK).touch(mode=0o600)
     except OSError as error:
         raise LaunchError(
             f"the home folder {home} cannot be used ({error.strerror}): set PRELOGIT_HOME or --home "
@@ -38,7 +37,7 @@ def locked(home: Path) -> Iterator[int]:
 
     Raises: LaunchError: another stack runs on this folder.
     """
-    with (home / _LOCK).open("r+") as file:
+    with (home / LOCK).open("r+") as file:
         deadline = time.monotonic() + _LAST_CHILDREN_SECONDS
         while not _try_lock(file.fileno()):
             other = running_note(home)
@@ -58,39 +57,11 @@ def locked(home: Path) -> Iterator[int]:
             os.truncate(file.fileno(), 0)
 
 
-def write_note(lock: int, note: dict[str, Any]) -> None:
-    """Note the pid and more in the lock, for whoever finds the folder in use."""
-    text = json.dumps({"pid": os.getpid(), **note}).encode()
-    os.pwrite(lock, text, 0)
-    os.truncate(lock, len(text))
-
-
-def running_note(home: Path) -> dict[str, Any]:
-    """The pid and URL of the stack that runs on this folder; {} where none does."""
-    try:
-        note = json.loads((home / _LOCK).read_text())
-    except (OSError, ValueError):
-        return {}
-    return note if isinstance(note, dict) and _alive(note.get("pid")) else {}
-
-
 def _try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    return True
-
-
-def _alive(pid: object) -> bool:
-    if not isinstance(pid, int):
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
     return True
 
 

@@ -13,8 +13,9 @@ from typing import IO, Any, NamedTuple
 
 from prelogit.core.errors import LaunchError
 from prelogit.launch import valkey
-from prelogit.launch.home import locked, open_home, write_note
+from prelogit.launch.home import locked, open_home
 from prelogit.launch.logs import Logs
+from prelogit.launch.note import write_note
 from prelogit.launch.ports import claim_port
 from prelogit.launch.ready import reachable, wait_ready
 from prelogit.launch.settings import UpSettings
@@ -138,9 +139,10 @@ def _watch_signals(supervisor: Supervisor, logs: Logs) -> asyncio.Event:
         asked.set()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves SIGHUP
-            loop.add_signal_handler(number, heard)
+    loop.add_signal_handler(signal.SIGINT, heard)
+    loop.add_signal_handler(signal.SIGTERM, heard)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup wants it to be ignored
+        loop.add_signal_handler(signal.SIGHUP, heard)
     return asked
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from prelogit import Client
+from prelogit.cli.watching import best_so_far
 from tests.cli.conftest import Run
 from tests.client.gateway import Gateway
 
@@ -55,6 +57,18 @@ def test_watching_a_job_that_fails_ends_with_1(run: Run, gateway: Gateway) -> No
     shown = run("results", job)
     assert shown.code == 0
     assert "the reward was NaN" in shown.out
+
+
+def test_the_reward_so_far_counts_running_prompts(run: Run, gateway: Gateway) -> None:
+    with Client(gateway.url) as client:
+        handle = client.submit(["a", "b"])
+        assert best_so_far(handle, handle.job) is None
+        (claim,) = gateway.worker.claim_all()
+        gateway.worker.iterate(claim, "p1", 1)
+        gateway.worker.iterate(claim, "p1", 2)
+        assert best_so_far(handle, handle.refresh()) == 2.5
+        gateway.worker.iterate(claim, "p2", 1)
+        assert best_so_far(handle, handle.refresh()) == 2.0
 
 
 def test_results_in_every_form(run: Run, ended: str) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +47,13 @@ def post(client: Client, *prompts: str, iterations: int = 2) -> JobHandle:
     )
 
 
+def run_command(*arguments: str, **env: str) -> str:
+    argv = [sys.executable, "-m", "prelogit", *arguments]
+    outer = {name: value for name, value in os.environ.items() if name != "PRELOGIT_URL"}
+    done = subprocess.run(argv, env={**outer, **env}, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
 def is_ready(url: str) -> bool:
     try:
         return httpx.get(f"{url}/health/ready").is_success
@@ -69,8 +77,13 @@ def test_a_stack_survives_its_children_and_leaves_nothing(up: Up, tmp_path: Path
     home = tmp_path / "home"
     assert home.stat().st_mode & 0o777 == 0o700
     with Client(url) as client:
-        assert post(client, "one", "two").wait(120).status == "succeeded"
-
+        first = post(client, "one", "two")
+        assert first.wait(120).status == "succeeded"
+    # A command finds the stack by its home folder, and makes the answer again from the trace.
+    told = run_command("replay", first.id, "p1", "--json", PRELOGIT_HOME=str(home))
+    assert json.loads(told)["same"]
+    assert json.loads(told)["same_weights"]
+    with Client(url) as client:
         for name in PARTS:
             before = processes(stack)[name]
             assert len(before) == 1, name
