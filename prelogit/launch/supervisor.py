@@ -117,7 +117,11 @@ class Supervisor:
         pause, failures = _FIRST_PAUSE_SECONDS, 0
         while not self._stopping.is_set():
             started = loop.time()
-            code = await self._run(spec)
+            try:
+                code = await self._run(spec)
+            except OSError as error:  # no process or file descriptor is to be had right now
+                self._logs.write(spec.name, f"error: cannot be started: {error.strerror}")
+                code = 1
             if self._stopping.is_set():
                 return
             if loop.time() - started > _SETTLED_SECONDS:

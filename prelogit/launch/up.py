@@ -27,7 +27,7 @@ from prelogit.launch.stack import (
     valkey_spec,
 )
 from prelogit.launch.supervisor import Supervisor
-from prelogit.text import EMBEDDED, model_folder
+from prelogit.text import EMBEDDED, context_length, model_folder
 
 
 class Ground(NamedTuple):
@@ -47,9 +47,11 @@ def up(settings: UpSettings, *, log: IO[str], on_ready: Callable[[str], None]) -
     """Start the stack, call ``on_ready`` with its URL, and keep it running until a signal ends it.
 
     Must run in the main thread.
-    Raises: LaunchError: it cannot be started; says why and the cure.
+    Raises: LaunchError: it cannot be started; says why and the cure. ModelError: no such model.
     """
     services_root()
+    if settings.model != EMBEDDED:
+        context_length(settings.model, home=settings.home)  # known before anything is started
     binary = valkey.find_server() if settings.redis_url is None else None
     open_home(settings.home)
     with locked(settings.home) as lock:

@@ -137,3 +137,10 @@ def test_bad_settings_name_the_variable(up: Up) -> None:
     assert stack.process.wait(60) == 1
     assert "PRELOGIT_WORKERS" in stack.log()
     assert "Traceback" not in stack.log()
+
+
+def test_a_model_that_is_not_there_is_told_before_anything_starts(up: Up) -> None:
+    stack = up(PRELOGIT_MODEL="/nowhere")
+    assert stack.process.wait(60) == 1
+    assert "/nowhere" in stack.log()
+    assert "waiting for" not in stack.log()
