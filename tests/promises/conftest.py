@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from db.session import make_engine, migrate
-from tests.workers.stack import Stack, running_stack, save_model
+from tests.workers.services import save_model
+from tests.workers.stack import Stack, running_stack
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.workers.stack import CONTEXT, Stack
+from tests.workers.services import CONTEXT
+from tests.workers.stack import Stack
 
 
 def test_a_prompt_that_is_too_long_fails_alone_with_the_reason(standing: Stack) -> None:

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from db.session import make_engine, sessions
 from prelogit.engine.load import Model, load_model
-from tests.workers.stack import Reward, post_job, save_model
+from tests.workers.services import Reward, save_model
+from tests.workers.stack import post_job
 from workers.desk import Desk
 from workers.heartbeat import Heartbeat
 from workers.settings import Settings

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import shutil
 import signal
-import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,10 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
-from transformers import LlamaConfig
 
 from api.reconcile import Reconciler
 from api.wakeups import Publisher, make_producer
@@ -25,35 +19,13 @@ from db import jobs, results, trace
 from db.models import GroupRow, PromptRow
 from db.session import make_engine, reading, sessions
 from prelogit.core.records import Iteration, Result
-from prelogit.launch.valkey import Valkey, find_server
 from prelogit.wire.jobs import ENDED, Job, JobRequest, PromptItem
 from prelogit.wire.wakeup import QUEUE
-from tests import tiny
-from tests.workers import moody
-from tests.workers.processes import Child, environment, free_port, python, until
+from tests.workers.processes import Child, environment, python, until
+from tests.workers.services import Queue, Reward
 
-CONTEXT = 256
 LEASE_SECONDS = 3.0
 METHOD = {"name": "aisp", "n": 4, "iterations": 3, "batch_size": 4}
-
-
-def save_model(folder: Path) -> str:
-    """A tiny random model with its tokenizer in a folder; the folder is its name."""
-    config = LlamaConfig(
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        vocab_size=257,
-        max_position_embeddings=CONTEXT,
-        pad_token_id=0,
-        bos_token_id=None,
-        eos_token_id=0,
-    )
-    tiny.language_model(config).save_pretrained(folder)
-    tiny.tokenizer().save_pretrained(folder)
-    return str(folder)
 
 
 def post_job(
@@ -79,65 +51,17 @@ def post_job(
         )
 
 
-class Queue:
-    """The embedded Valkey, with its append-only file; it can be killed and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        self._log = folder / "valkey.log"
-        # A unix socket's path must be short, and pytest's folders are not.
-        self._sockets = tempfile.TemporaryDirectory(prefix="prelogit-")
-        self._data = folder / "valkey"
-        self._valkey = Valkey(find_server(), Path(self._sockets.name), self._data)
-        self.url = self._valkey.url
-        self.start()
-
-    def start(self) -> None:
-        """Starts the server on what it had written before."""
-        self._server = Child(self._valkey.argv, self._log, environment())
-        asyncio.run(self._valkey.ready())
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self._server.kill()
-
-    def forget(self) -> None:
-        """Loses what a killed server had written."""
-        shutil.rmtree(self._data)
-        self._data.mkdir()
-
-    def close(self) -> None:
-        """Ends it for good."""
-        self.kill()
-        self._sockets.cleanup()
+def ended(store: sessionmaker[Session], job_id: str) -> list[Result]:
+    """Results of the prompts that have ended, in their order."""
+    with reading(store) as session:
+        return results.stream(session, job_id, limit=100)
 
 
-class Reward:
-    """A reward service process that hosts the moody function; it can go down and come back."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._port = folder, free_port()
-        self.url = f"http://127.0.0.1:{self._port}"
-        self.mood = moody.Mood(folder)
-        self.start()
-
-    def start(self) -> None:
-        """Starts it on the same port and waits until it is ready."""
-        hosted = [{"name": "moody", "kind": "function", "path": "tests.workers.moody:score"}]
-        env = environment(rewards=json.dumps(hosted), reward_port=self._port)
-        env[moody.FOLDER] = str(self._folder)
-        self._service = Child(python("reward_service"), self._folder / "reward.log", env)
-        until(self._ready, f"the reward service is ready: {self._service.said}")
-
-    def _ready(self) -> bool:
-        assert self._service.running, self._service.said
-        try:
-            return httpx.get(f"{self.url}/health/ready", timeout=5).is_success
-        except httpx.TransportError:
-            return False
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self._service.kill()
+def statuses(store: sessionmaker[Session], job_id: str) -> dict[str, str]:
+    """The state of each prompt."""
+    with reading(store) as session:
+        rows = select(PromptRow.prompt_id, PromptRow.status).where(PromptRow.job_id == job_id)
+        return dict(session.execute(rows).all())
 
 
 @dataclass
@@ -228,8 +152,7 @@ class Stack:
 
     def results(self, job_id: str) -> list[Result]:
         """Ended prompts, in their order."""
-        with reading(self.store) as session:
-            return results.stream(session, job_id, limit=1000)
+        return ended(self.store, job_id)
 
     def rows(self, job_id: str, prompt_id: str, arm: int = 0) -> list[Iteration]:
         with reading(self.store) as session:
