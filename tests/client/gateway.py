@@ -11,7 +11,7 @@ from api.settings import Settings
 from prelogit import Client
 from tests.api.running import Running, free_port
 from tests.api.worker import Worker
-from tests.workers.stack import save_model
+from tests.workers.services import save_model
 
 
 class Gateway:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.launch.started import Started, start
-from tests.workers.stack import save_model
+from tests.workers.services import save_model
 
 PROGRAM = """
 import asyncio, json, os, signal, sys
