@@ -112,6 +112,8 @@ class IterationRow(Base):
     final: Mapped[bool]
     n: Mapped[int]  # candidates
     tokens: Mapped[int] = mapped_column(BigInteger)
+    reward_calls: Mapped[int]
+    reward_tokens: Mapped[int] = mapped_column(BigInteger)
     mean: Mapped[float]
     std: Mapped[float]
     best: Mapped[float]

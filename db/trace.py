@@ -48,7 +48,8 @@ def append(
         .values(
             generated_tokens=JobRow.generated_tokens + iteration.tokens,
             candidates=JobRow.candidates + len(iteration.rewards),
-            reward_calls=JobRow.reward_calls + 1,
+            reward_calls=JobRow.reward_calls + iteration.reward_calls,
+            reward_tokens=JobRow.reward_tokens + iteration.reward_tokens,
             decode_seconds=JobRow.decode_seconds + iteration.seconds.decode,
             reward_seconds=JobRow.reward_seconds + iteration.seconds.reward,
             wait_seconds=JobRow.wait_seconds + iteration.seconds.wait,
@@ -147,6 +148,8 @@ def _insert_iteration(
             final=iteration.final,
             n=len(iteration.rewards),
             tokens=iteration.tokens,
+            reward_calls=iteration.reward_calls,
+            reward_tokens=iteration.reward_tokens,
             decode_seconds=iteration.seconds.decode,
             reward_seconds=iteration.seconds.reward,
             wait_seconds=iteration.seconds.wait,
@@ -165,6 +168,8 @@ def _iteration(row: IterationRow) -> Iteration:
         weights=tuple(row.weights),
         finish=tuple(row.finish),
         tokens=row.tokens,
+        reward_calls=row.reward_calls,
+        reward_tokens=row.reward_tokens,
         seconds=Seconds(
             decode=row.decode_seconds, reward=row.reward_seconds, wait=row.wait_seconds
         ),

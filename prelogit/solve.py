@@ -13,8 +13,8 @@ from prelogit.core.records import Candidate, Iteration, ModelRef, Result
 from prelogit.engine.load import Model
 from prelogit.methods import METHODS
 from prelogit.rewards.protocol import Score
-from prelogit.search.course import Outcome, Search
-from prelogit.search.driver import Scored, Verdict, run
+from prelogit.search.course import Outcome, Scored, Search
+from prelogit.search.driver import Verdict, run
 from prelogit.search.plan import Rollouts, SearchId, Shape
 from prelogit.text import conversation, encode
 from prelogit.wire.jobs import JobRequest, PromptItem, Stop
@@ -103,7 +103,7 @@ async def solve(
         messages = conversation(by_id[search.prompt].item)
         scores = await score([messages] * len(texts), texts)
         reward_model[:] = [scores.reward]
-        return Scored(texts, scores.rewards, scores.seconds)
+        return Scored(texts, scores.rewards, scores.seconds, scores.calls, scores.tokens)
 
     ended: dict[str, dict[int, Outcome]] = {}
 

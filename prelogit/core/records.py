@@ -65,7 +65,8 @@ class Iteration(Record):
     tie, so that any lambda gives the same weights. ``sigma2`` is the variance of this
     round's noise, ``kl_gaussian`` the closed KL (nats) of this round's proposal from the
     prior, ``step`` how far the mean moved towards the weighted noise (1 in the paper,
-    0 in a round that does not move it).
+    0 in a round that does not move it). ``tokens`` were generated, ``reward_tokens`` were read
+    by the reward (0 where it does not say) in ``reward_calls`` requests.
     """
 
     k: int
@@ -82,6 +83,8 @@ class Iteration(Record):
     weights: tuple[float, ...]
     finish: tuple[FinishReason, ...]
     tokens: int
+    reward_calls: int = 0
+    reward_tokens: int = 0
     seconds: Seconds
     final: bool = False
 

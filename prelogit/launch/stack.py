@@ -88,9 +88,12 @@ def service_specs(
 
 
 def thread_counts(cores: int, workers: int) -> tuple[int, int]:
-    """Threads for the reward service and for each worker, so that together they fit the cores."""
-    reward = max(1, cores // 4)
-    return reward, max(1, (cores - reward) // workers)
+    """Threads for the reward service and for each worker.
+
+    The workers share all cores: the reward service works in bursts, and threads that wait
+    sleep, so that reserving cores for it would leave them idle.
+    """
+    return max(1, cores // 4), max(1, cores // workers)
 
 
 def _threads(outer: Mapping[str, str], count: int) -> dict[str, str]:

@@ -29,6 +29,16 @@ class Search(NamedTuple):
     kept: tuple[Candidate, ...] = ()
 
 
+class Scored(NamedTuple):
+    """A round's texts and their rewards (f64[n]), and what scoring them took."""
+
+    texts: list[str]
+    rewards: Tensor
+    seconds: float
+    calls: int = 1
+    tokens: int = 0
+
+
 class Outcome(NamedTuple):
     """What a search ended with; ``kept`` has the best first."""
 
@@ -62,15 +72,13 @@ class Course:
         plan: Plan | None = self.search.method.target(self.state, self.search.params)
         return plan
 
-    def tell(
-        self, rollouts: Rollouts, texts: Sequence[str], rewards: Tensor, reward_seconds: float
-    ) -> tuple[Iteration, tuple[Candidate, ...]]:
+    def tell(self, rollouts: Rollouts, scored: Scored) -> tuple[Iteration, tuple[Candidate, ...]]:
         """Update method, trace and kept candidates; returns the row and what to store with it."""
-        k = len(self.rows) + 1
+        k, rewards = len(self.rows) + 1, scored.rewards
         self.state, info = self.search.method.tell(
             self.state, rollouts, rewards, self.search.params
         )
-        drawn = candidates(k, rollouts, texts, rewards)
+        drawn = candidates(k, rollouts, scored.texts, rewards)
         values = [candidate.reward for candidate in drawn]
         best = max(values)
         elapsed = time.perf_counter() - self.asked
@@ -89,11 +97,13 @@ class Course:
             weights=info.weights,
             finish=tuple(candidate.finish_reason for candidate in drawn),
             tokens=int(rollouts.length.sum()),
+            reward_calls=scored.calls,
+            reward_tokens=scored.tokens,
             seconds=Seconds(
                 decode=rollouts.decode_seconds,
-                reward=reward_seconds,
+                reward=scored.seconds,
                 # Neither decoded nor scored: waiting for room in the batch or for the loop.
-                wait=max(0.0, elapsed - rollouts.live_seconds - reward_seconds),
+                wait=max(0.0, elapsed - rollouts.live_seconds - scored.seconds),
             ),
             final=info.final,
         )

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Literal, NamedTuple, Protocol
-
-from torch import Tensor
+from typing import Literal, Protocol
 
 from prelogit.core.errors import LeaseLostError, RewardError
 from prelogit.core.records import Candidate, Iteration, Kl
-from prelogit.search.course import Course, Ending, Outcome, Search
+from prelogit.search.course import Course, Ending, Outcome, Scored, Search
 from prelogit.search.plan import Plan, Rollouts, SearchId
 from prelogit.search.stop import should_stop
 
 Verdict = Literal["continue", "cancel", "abandon"]
-
-
-class Scored(NamedTuple):
-    """A round's texts and their rewards (f64[n]), and the seconds that scoring took."""
-
-    texts: list[str]
-    rewards: Tensor
-    seconds: float
 
 
 class Engine(Protocol):
@@ -126,7 +116,7 @@ class _Driver:
         if isinstance(scored, RewardError):
             self._stop(search, "failed", str(scored))
             return
-        row, kept = course.tell(rollouts, scored.texts, scored.rewards, scored.seconds)
+        row, kept = course.tell(rollouts, scored)
         try:
             verdict = self._on_iteration(search, row, kept)
         except LeaseLostError:

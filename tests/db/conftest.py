@@ -88,6 +88,8 @@ def round_() -> Callable[..., Iteration]:
             "weights": (1 / len(rewards),) * len(rewards),
             "finish": ("stop",) * len(rewards),
             "tokens": 10,
+            "reward_calls": 1,
+            "reward_tokens": 30,
             "seconds": Seconds(decode=1.0, reward=0.5, wait=0.25),
         }
         return Iteration.model_validate(values | fields)

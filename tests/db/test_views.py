@@ -55,7 +55,7 @@ def test_a_view_adds_up_what_the_job_has_done(
     job = shown(store, created.job_id)
     assert job.usage.model_dump() == {
         "prompt_tokens": 20, "generated_tokens": 4 * 10 + 3 * 5, "candidates": 14,
-        "reward_calls": 7, "reward_tokens": 0,
+        "reward_calls": 7, "reward_tokens": 210,
         "decode_seconds": 7.0, "reward_seconds": 3.5, "wait_seconds": 1.75,
     }  # fmt: skip
     # three prompts have ended, with all their rounds; the fourth has done one of six

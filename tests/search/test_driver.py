@@ -10,8 +10,8 @@ import torch
 from prelogit.core.errors import LeaseLostError, RewardUnavailableError
 from prelogit.core.records import Candidate, Iteration
 from prelogit.methods import METHODS
-from prelogit.search.course import Outcome, Search
-from prelogit.search.driver import Scored, Verdict, run
+from prelogit.search.course import Outcome, Scored, Search
+from prelogit.search.driver import Verdict, run
 from prelogit.search.plan import Plan, Rollouts, SearchId, Shape
 from prelogit.wire.params import AISP, BestOfN
 

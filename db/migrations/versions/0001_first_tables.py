@@ -145,6 +145,8 @@ def upgrade() -> None:
         sa.Column("final", sa.Boolean(), nullable=False),
         sa.Column("n", sa.Integer(), nullable=False),
         sa.Column("tokens", sa.BigInteger(), nullable=False),
+        sa.Column("reward_calls", sa.Integer(), nullable=False),
+        sa.Column("reward_tokens", sa.BigInteger(), nullable=False),
         sa.Column("mean", _real(), nullable=False),
         sa.Column("std", _real(), nullable=False),
         sa.Column("best", _real(), nullable=False),
