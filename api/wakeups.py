@@ -20,25 +20,13 @@ from sqlalchemy.orm import Session, sessionmaker
 from db import outbox
 from db.session import reading
 from prelogit.core.errors import StoreError
-from prelogit.wire.wakeup import QUEUE, RUN_GROUP
+from prelogit.wire.wakeup import QUEUE, RUN_GROUP, TRANSPORT
 
 log = logging.getLogger("prelogit.api.wakeups")
 
 ROWS_AT_ONCE = 500
 LONGEST_PAUSE_SECONDS = 5.0
 PING_SECONDS = 2.0
-# Without socket_timeout a stopped Redis holds a publisher for minutes.
-TRANSPORT = {
-    "ack_emulation": False,
-    "socket_timeout": 5,
-    "socket_connect_timeout": 2,
-    "socket_keepalive": True,
-    "health_check_interval": 10,
-    "max_retries": 1,
-    "interval_start": 0,
-    "interval_step": 0.1,
-    "interval_max": 0.2,
-}
 QUEUE_FAILURES = (CeleryError, KombuError, OperationalError, RedisError, OSError)
 
 

@@ -25,7 +25,7 @@ from prelogit.wire.params import AISP, BestOfN
 
 METHOD = AISP(n=8, iterations=7, batch_size=8)
 BASELINES = [BestOfN(), BestOfN(noise="gaussian")]
-MAX_NEW_TOKENS = 40
+MAX_NEW_TOKENS = 32
 PROMPTS = Path(__file__).with_name("demo_prompts.jsonl")
 START_SECONDS = 300
 
@@ -89,13 +89,13 @@ def watch(job: JobHandle) -> None:
         with Live(job_table(job.job), console=console, transient=True) as live:
             job.wait(on_update=lambda now: live.update(job_table(now)))
         return
-    told = 0.0
+    told: Any = None
 
     def line(now: Any) -> None:
         nonlocal told
-        if time.monotonic() - told < 5 and not now.ended_at:
+        if (now.status, now.usage.candidates, now.counts) == told:
             return
-        told = time.monotonic()
+        told = (now.status, now.usage.candidates, now.counts)
         best = now.reward.mean_best
         console.print(
             f"  {now.status}: {now.progress.fraction:4.0%}, {now.usage.candidates} candidates, "

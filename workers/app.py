@@ -4,22 +4,7 @@ from __future__ import annotations
 
 from celery import Celery
 
-from prelogit.wire.wakeup import QUEUE
-
-# A wake-up is taken at most once; what is lost is sent again out of the store. With
-# ack_emulation on, a search longer than the visibility timeout would run twice at the same time.
-# Without socket_timeout a stopped Redis would hold the worker for minutes.
-TRANSPORT = {
-    "ack_emulation": False,
-    "socket_timeout": 5,
-    "socket_connect_timeout": 2,
-    "socket_keepalive": True,
-    "health_check_interval": 10,
-    "max_retries": 1,
-    "interval_start": 0,
-    "interval_step": 0.1,
-    "interval_max": 0.2,
-}
+from prelogit.wire.wakeup import QUEUE, TRANSPORT
 
 
 def make_app(redis_url: str) -> Celery:
