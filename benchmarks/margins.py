@@ -68,15 +68,14 @@ def main() -> None:
                     "samples": result.samples,
                 }
             )
+        if args.out:  # after every seed: a run that is cut short keeps what it has
+            told = {"arguments": vars(args), "rows": rows}
+            args.out.write_text(json.dumps(told, default=str, indent=1))
     for name in ("aisp", "bon", "bon_gaussian", "first", "last"):
         print(f"mean {name:14s} {statistics.fmean(row[name] for row in rows):8.3f}")
     for name in ("bon", "bon_gaussian"):
         mean, error = mean_and_error([row["aisp"] - row[name] for row in rows])
         print(f"AISP minus {name:13s} {mean:+.3f} ± {error:.3f}  ({len(rows)} pairs)")
-    if args.out:
-        args.out.write_text(
-            json.dumps({"arguments": vars(args), "rows": rows}, default=str, indent=1)
-        )
 
 
 if __name__ == "__main__":
