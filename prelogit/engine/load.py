@@ -6,7 +6,7 @@ import hashlib
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -75,6 +75,8 @@ def load_model(
              max_rows: most samples decoded at the same time; None: 128 on CPU, 256 elsewhere.
     Raises:  ModelError: says what is wrong and the cure.
     """
+    if attention not in get_args(Attention):
+        raise ModelError(f"attention {attention!r} is none: use {', '.join(get_args(Attention))}")
     where = _device(device)
     kind = _dtype(dtype, where)
     if name == EMBEDDED:
