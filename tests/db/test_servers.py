@@ -26,9 +26,13 @@ def alive(pid: int) -> bool:
 
 
 def started_by(pid: int) -> list[int]:
-    """Process ids of the children of ``pid`` and of theirs."""
+    """Process ids of the children of ``pid`` and of theirs; none of one that has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:  # a server's short-lived child ended between the listing and this look
+        return []
     children = []
-    for line in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+    for line in lines:
         children += [int(line), *started_by(int(line))]
     return children
 
