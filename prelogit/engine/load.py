@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
-import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from prelogit.core.errors import ModelError
 from prelogit.core.records import ModelRef
-from prelogit.engine import attention
-from prelogit.engine.decoder import Decoder, PlainDecoder, SharedDecoder
+from prelogit.engine.decoder import Decoder
 from prelogit.engine.embedded import ensure
 from prelogit.engine.engine import Engine
 from prelogit.engine.head import Head, check_head
 from prelogit.engine.packed import pack, packable
-from prelogit.engine.prefix import Group
+from prelogit.engine.place import find_device, find_dtype
+from prelogit.engine.way import Attention, choose
 from prelogit.text import EMBEDDED, context_length, model_folder
-
-Attention = Literal["auto", "shared", "sdpa", "eager"]
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -77,8 +72,8 @@ def load_model(
     """
     if attention not in get_args(Attention):
         raise ModelError(f"attention {attention!r} is none: use {', '.join(get_args(Attention))}")
-    where = _device(device)
-    kind = _dtype(dtype, where)
+    where = find_device(device)
+    kind = find_dtype(dtype, where)
     if name == EMBEDDED:
         ensure(name, home)
     folder = model_folder(name, home=home)
@@ -131,34 +126,11 @@ def prepare(
     head = Head(module)
     decoder = module.base_model
     check_head(head, decoder, module)
-    way, kind = _decoder(module, attention)
+    way, kind = choose(module, attention)
     rows = max_rows or (128 if module.device.type == "cpu" else 256)
     if rows < 1:
         raise ModelError("max_rows must be at least 1")
     return Model(name, fingerprint, module, tokenizer, way, head, ends, context, kind, rows)
-
-
-def _device(device: str) -> torch.device:
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        where = torch.device(device)
-    except RuntimeError as error:
-        raise ModelError(f"device {device!r} is none: use auto, cpu, cuda or cuda:N") from error
-    if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
-        raise ModelError(
-            f"device {device!r} is not there: this machine shows {torch.cuda.device_count()} CUDA "
-            "devices; use device cpu or auto"
-        )
-    return where
-
-
-def _dtype(dtype: str, device: torch.device) -> torch.dtype:
-    if dtype == "auto":
-        return torch.float32 if device.type == "cpu" else torch.bfloat16
-    if dtype not in _DTYPES:
-        raise ModelError(f"dtype {dtype!r} is none: use auto, {', '.join(_DTYPES)}")
-    return _DTYPES[dtype]
 
 
 def _end_tokens(module: Any, tokenizer: Any) -> frozenset[int]:
@@ -178,57 +150,6 @@ def _end_tokens(module: Any, tokenizer: Any) -> frozenset[int]:
     if generation is not None and found:
         generation.eos_token_id = sorted(found)
     return frozenset(int(token) for token in found)
-
-
-def _decoder(module: Any, wanted: Attention) -> tuple[Decoder, str]:
-    """The way that fits, tried on a few tokens against transformers' own attention."""
-    decoder, config = module.base_model, module.config.get_text_config()
-    plain = PlainDecoder(decoder, config)
-    if wanted in ("sdpa", "eager"):
-        if module.config._attn_implementation != wanted:
-            try:
-                module.set_attn_implementation(wanted)
-            except ValueError as error:
-                raise ModelError(
-                    f"{type(module).__name__} has no attention {wanted!r}: use auto or eager"
-                ) from error
-        return plain, wanted
-    before = module.config._attn_implementation
-    attention.register()
-    try:
-        want = _probe(plain)
-        module.set_attn_implementation(attention.NAME)
-        shared = SharedDecoder(decoder, config.num_hidden_layers)
-        apart = float((_probe(shared) - want).abs().max() / want.abs().max())
-        if apart < (1e-3 if module.dtype == torch.float32 else 0.1):
-            return shared, "shared"
-        reason = f"its results differ by {apart:.1%}"
-    except Exception as error:  # noqa: BLE001 - any failure of a foreign model means: not this way
-        reason = f"{type(error).__name__} in its attention"
-    module.set_attn_implementation(before)
-    if wanted == "shared":
-        raise ModelError(
-            f"{type(module).__name__} cannot share a prompt among its samples ({reason}): "
-            'use attention "auto"'
-        )
-    warnings.warn(
-        f"{type(module).__name__} cannot share a prompt among its samples ({reason}); each sample "
-        "keeps its own copy of the prompt's keys and values, which costs memory and time",
-        stacklevel=3,
-    )
-    return plain, before
-
-
-@torch.inference_mode()
-def _probe(way: Decoder) -> torch.Tensor:
-    """The hidden state after a short prompt and two tokens of two samples."""
-    prefix = way.prefill([1, 2, 3, 4, 5])
-    group = Group(prefix, range(2), 4)
-    for tokens in ([6, 7], [8, 9]):
-        way.forward([group], torch.tensor(tokens, device=prefix.hidden.device))
-    hidden = group.hidden
-    way.keep(group, [])
-    return hidden.float()
 
 
 def _fingerprint(module: Any) -> str:

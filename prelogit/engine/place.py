@@ -1,0 +1,40 @@
+"""Where a model lives and in what numbers it computes, from what the settings say."""
+
+from __future__ import annotations
+
+import torch
+
+from prelogit.core.errors import ModelError
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def find_device(device: str) -> torch.device:
+    """The device of a setting; "auto" is a GPU where there is one.
+
+    Raises: ModelError: there is no such device.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        where = torch.device(device)
+    except RuntimeError as error:
+        raise ModelError(f"device {device!r} is none: use auto, cpu, cuda or cuda:N") from error
+    if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
+        raise ModelError(
+            f"device {device!r} is not there: this machine shows {torch.cuda.device_count()} CUDA "
+            "devices; use device cpu or auto"
+        )
+    return where
+
+
+def find_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """The numbers of a setting on this device.
+
+    Raises: ModelError: there is no such setting.
+    """
+    if dtype == "auto":
+        return torch.float32 if device.type == "cpu" else torch.bfloat16
+    if dtype not in _DTYPES:
+        raise ModelError(f"dtype {dtype!r} is none: use auto, {', '.join(_DTYPES)}")
+    return _DTYPES[dtype]
