@@ -70,6 +70,7 @@ def prepare(settings: Settings) -> Desk:
         dtype=settings.dtype,
         attention=settings.attention,
         max_rows=settings.max_rows,
+        device_map=settings.device_map,
         home=settings.home,
     )
     owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"

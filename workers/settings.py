@@ -8,6 +8,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from prelogit.core.device_map import DeviceMap, read_device_map
+from prelogit.core.errors import ModelError
+
 QUEUE_SCHEMES = ("redis", "rediss", "redis+socket", "sentinel")
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -16,6 +19,7 @@ class Settings(BaseSettings):
     """Settings of a worker process; times are in seconds.
 
     max_rows: most samples decoded at the same time, None leaves it to the device.
+    device_map: spreads the model over devices; ``device`` has no say then.
     lease_seconds: a prompt whose worker is silent for so long is given to another one.
     stop_wait_seconds: how long a worker that is told to stop, or whose job was cancelled, goes on
     waiting for rewards that were asked for already.
@@ -34,6 +38,7 @@ class Settings(BaseSettings):
     dtype: str = "auto"
     attention: Literal["auto", "shared", "sdpa", "eager"] = "auto"
     max_rows: Annotated[int, Field(ge=1)] | None = None
+    device_map: DeviceMap | None = None
 
     reward_timeout_seconds: Seconds = 60.0
     reward_patience_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 300.0
@@ -45,6 +50,14 @@ class Settings(BaseSettings):
     @classmethod
     def _expand(cls, home: Path) -> Path:
         return home.expanduser()
+
+    @field_validator("device_map", mode="before")
+    @classmethod
+    def _is_a_map(cls, told: object) -> DeviceMap | None:
+        try:
+            return None if told is None else read_device_map(told)
+        except ModelError as error:
+            raise ValueError(str(error)) from error
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
 from prelogit.engine.prefix import Group, Prefix, SuffixCache
+from prelogit.engine.spread import input_device
 
 
 class Decoder(Protocol):
@@ -57,7 +58,7 @@ class SharedDecoder:
 
     def prefill(self, token_ids: Sequence[int]) -> Prefix:
         """[1, H, L, D] keys and values a layer, sliding layers uncut."""
-        ids = torch.tensor([list(token_ids)], device=self._decoder.device)
+        ids = torch.tensor([list(token_ids)], device=input_device(self._decoder))
         cache: Any = DynamicCache()
         out = self._decoder(input_ids=ids, use_cache=True, **{self._argument: cache})
         layers = tuple((layer.keys, layer.values) for layer in cache.layers)
@@ -93,7 +94,7 @@ class PlainDecoder:
 
     def prefill(self, token_ids: Sequence[int]) -> Prefix:
         """The cache is of the kind that the model's configuration asks for."""
-        ids = torch.tensor([list(token_ids)], device=self._decoder.device)
+        ids = torch.tensor([list(token_ids)], device=input_device(self._decoder))
         cache = DynamicCache(config=self._config)
         out = self._decoder(input_ids=ids, use_cache=True, **{self._argument: cache})
         return Prefix(tuple(token_ids), out.last_hidden_state[:, -1], (), cache)

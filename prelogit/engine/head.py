@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import MoeModelOutputWithPast
 
 from prelogit.core.errors import ModelError
+from prelogit.engine.spread import input_device, output_device
 
 
 class _DecoderOutput(MoeModelOutputWithPast):
@@ -42,7 +43,7 @@ class _NoisyOutput(nn.Module):
 
     def forward(self, prelogit: Tensor) -> Tensor:
         if self.added is not None:
-            prelogit = prelogit + self.added.to(prelogit.dtype)
+            prelogit = prelogit + self.added.to(prelogit)
         logits: Tensor = self.output(prelogit)
         return logits
 
@@ -60,10 +61,12 @@ class Head:
                 "be reached: choose a causal language model"
             )
         self.dim: int = output.in_features
-        self.device: torch.device = model.device
+        self.device: torch.device = output_device(model)
         self._output = _NoisyOutput(output)
         # A shallow copy shares all weights; only its table of children is its own.
         self._tail = copy.copy(model)
+        # accelerate's hook would run the original's forward in place of the copy's.
+        self._tail.__dict__.pop("forward", None)
         self._tail._modules = dict(model._modules)
         self._tail._modules[decoder] = _GivenHidden()
         self._tail._modules[place] = self._output
@@ -80,9 +83,9 @@ def check_head(head: Head, decoder: Any, model: Any) -> None:
 
     Raises: ModelError: the tail does not reproduce the model's logits.
     """
-    ids = torch.arange(1, 5, device=model.device)[None]
+    ids = torch.arange(1, 5, device=input_device(model))[None]
     with torch.inference_mode():
-        want = model(input_ids=ids).logits[0, -1].float()
+        want = model(input_ids=ids).logits[0, -1].float().to(head.device)
         got = head.logits(decoder(input_ids=ids).last_hidden_state[:, -1])[0].float()
     spread = float(want.max() - want.min())
     if not torch.allclose(got, want, rtol=0, atol=max(1e-3, 0.02 * spread)):

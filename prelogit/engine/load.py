@@ -10,6 +10,7 @@ from typing import Any, get_args
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
+from prelogit.core.device_map import DeviceMap
 from prelogit.core.errors import ModelError
 from prelogit.core.records import ModelRef
 from prelogit.engine.decoder import Decoder
@@ -17,8 +18,10 @@ from prelogit.engine.embedded import ensure
 from prelogit.engine.engine import Engine
 from prelogit.engine.head import Head, check_head
 from prelogit.engine.packed import pack, packable
-from prelogit.engine.place import find_device, find_dtype
+from prelogit.engine.place import find_device, find_device_map, find_dtype
+from prelogit.engine.spread import bridge, scattered
 from prelogit.engine.way import Attention, choose
+from prelogit.engine.weights import whole_weights
 from prelogit.text import EMBEDDED, context_length, model_folder
 
 
@@ -59,6 +62,7 @@ def load_model(
     dtype: str = "auto",
     attention: Attention = "auto",
     max_rows: int | None = None,
+    device_map: DeviceMap | None = None,
     home: Path | str | None = None,
 ) -> Model:
     """Load a model by alias, Hugging Face id or folder.
@@ -68,12 +72,17 @@ def load_model(
              attention: "auto" shares the prompt among its samples where the architecture
              allows it; "shared" insists on that; "sdpa" and "eager" are transformers' own.
              max_rows: most samples decoded at the same time; None: 128 on CPU, 256 elsewhere.
+             device_map: spreads one model over devices as accelerate does: "auto", "balanced",
+             "sequential", or the device of each module.
     Raises:  ModelError: says what is wrong and the cure.
     """
     if attention not in get_args(Attention):
         raise ModelError(f"attention {attention!r} is none: use {', '.join(get_args(Attention))}")
     where = find_device(device)
     kind = find_dtype(dtype, where)
+    options: dict[str, Any] = {"dtype": kind}
+    if device_map is not None:
+        options["device_map"] = find_device_map(device_map)
     if name == EMBEDDED:
         ensure(name, home)
     folder = model_folder(name, home=home)
@@ -84,18 +93,21 @@ def load_model(
         module: Any
         try:
             module = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=kind, attn_implementation=plain
+                folder, attn_implementation=plain, **options
             )
         except ValueError:  # an architecture without SDPA
             module = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=kind, attn_implementation="eager"
+                folder, attn_implementation="eager", **options
             )
     except (OSError, ValueError, KeyError) as error:
+        told = f" with this device_map ({error})" if device_map is not None else ""
         raise ModelError(
-            f"the model {name!r} cannot be loaded as a causal language model: give a Hugging Face "
-            "id that this machine can reach or has in its cache, or a local folder"
+            f"the model {name!r} cannot be loaded as a causal language model{told}: give a Hugging "
+            "Face id that this machine can reach or has in its cache, or a local folder"
         ) from error
-    module = module.eval().to(where)
+    module = module.eval()
+    if device_map is None:
+        module = module.to(where)
     return prepare(
         name,
         module,
@@ -123,11 +135,13 @@ def prepare(
     fingerprint, ends = _fingerprint(module), _end_tokens(module, tokenizer)
     if packable(module):
         pack(module)
+    if scattered(module):
+        bridge(module)
     head = Head(module)
     decoder = module.base_model
     check_head(head, decoder, module)
     way, kind = choose(module, attention)
-    rows = max_rows or (128 if module.device.type == "cpu" else 256)
+    rows = max_rows or (128 if head.device.type == "cpu" else 256)
     if rows < 1:
         raise ModelError("max_rows must be at least 1")
     return Model(name, fingerprint, module, tokenizer, way, head, ends, context, kind, rows)
@@ -155,8 +169,8 @@ def _end_tokens(module: Any, tokenizer: Any) -> frozenset[int]:
 def _fingerprint(module: Any) -> str:
     """16 hex digits over configuration, dtype and a sample of every weight: where it lies on disk is no part of it."""
     digest = hashlib.sha256(f"{type(module).__name__} {module.dtype}".encode())
-    for name, weight in sorted(module.state_dict().items()):
-        flat = weight.detach().flatten()
+    for name, weight in whole_weights(module):
+        flat = weight.flatten()
         sample = flat[:: max(1, len(flat) // 64)][:64].float().cpu().numpy().tobytes()
         digest.update(f"{name} {tuple(weight.shape)}".encode() + sample)
     return digest.hexdigest()[:16]

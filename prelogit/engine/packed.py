@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from prelogit.engine.spread import scattered, sharded
+
 # The reordered layout is chosen for about this many rows and serves any number.
 _ROWS = 64
 
@@ -41,6 +43,8 @@ class PackedLinear(nn.Module):
 
 def packable(module: Any) -> bool:
     """Whether this model, on this machine, can have packed layers."""
+    if scattered(module) or sharded(module):
+        return False  # hooks exchange these weights, or each process holds a part
     if module.device.type != "cpu" or module.dtype not in (torch.float32, torch.bfloat16):
         return False
     try:

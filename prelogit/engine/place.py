@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from prelogit.core.device_map import DeviceMap, read_device_map
 from prelogit.core.errors import ModelError
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -38,3 +39,15 @@ def find_dtype(dtype: str, device: torch.device) -> torch.dtype:
     if dtype not in _DTYPES:
         raise ModelError(f"dtype {dtype!r} is none: use auto, {', '.join(_DTYPES)}")
     return _DTYPES[dtype]
+
+
+def find_device_map(told: DeviceMap) -> DeviceMap:
+    """The device map of a setting, with devices that are there.
+
+    Raises: ModelError: it is none, or names a device that this machine has not.
+    """
+    found = read_device_map(told)
+    for place in found.values() if isinstance(found, dict) else ():
+        if place != "disk":
+            find_device(f"cuda:{place}" if isinstance(place, int) else place)
+    return found

@@ -54,9 +54,10 @@ class Group:
         index = torch.tensor(rows, dtype=torch.long, device=self.hidden.device)
         self.sample = [self.sample[row] for row in rows]
         for keys, values in self.suffix:
+            index = index.to(keys.device)  # layers may be on several devices
             keys[: len(rows), :, : self.decoded] = keys[index, :, : self.decoded]
             values[: len(rows), :, : self.decoded] = values[index, :, : self.decoded]
-        self.hidden = self.hidden[index]
+        self.hidden = self.hidden[index.to(self.hidden.device)]
 
 
 class SuffixCache(Cache):

@@ -21,6 +21,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         "LEASE_SECONDS": "7.5",
         "LOG_LEVEL": "debug",
         "MAX_ROWS": "64",
+        "DEVICE_MAP": '{"model": 0, "lm_head": "cpu"}',
     }.items():
         monkeypatch.setenv(f"PRELOGIT_{name}", value)
     settings = Settings()
@@ -29,6 +30,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.lease_seconds == 7.5
     assert settings.log_level == "DEBUG"
     assert settings.max_rows == 64
+    assert settings.device_map == {"model": 0, "lm_head": "cpu"}
     assert "pw" not in repr(settings)
 
 
@@ -46,6 +48,8 @@ def test_the_store_is_a_file_at_home_by_default(monkeypatch: pytest.MonkeyPatch)
         ("lease_seconds", "0"),
         ("lease_seconds", "inf"),
         ("attention", "hunter2"),
+        ("device_map", "hunter2"),
+        ("device_map", '{"hunter2": 1.5}'),
         ("log_level", "hunter2"),
     ],
 )

@@ -1,0 +1,29 @@
+"""Every weight of a model as a whole, wherever its parts lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import Any
+
+from torch import Tensor
+
+
+def whole_weights(module: Any) -> Iterator[tuple[str, Tensor]]:
+    """Name and value of each entry of the state dictionary, in the order of the names.
+
+    A weight that accelerate keeps on the disk or in another memory is fetched, one that is
+    sharded among processes is gathered: all of them must then walk through this together.
+    One weight at a time is held.
+    """
+    for name, weight in sorted(module.state_dict().items()):
+        owner, _, leaf = name.rpartition(".")
+        with _fetched(module.get_submodule(owner)) if weight.is_meta else nullcontext():
+            found = getattr(module.get_submodule(owner), leaf) if weight.is_meta else weight
+            yield name, (found.full_tensor() if hasattr(found, "full_tensor") else found).detach()
+
+
+def _fetched(owner: Any) -> Any:
+    from accelerate.utils import align_module_device  # type: ignore[import-untyped]
+
+    return align_module_device(owner)
