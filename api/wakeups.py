@@ -1,14 +1,14 @@
-"""Wakes workers: reads the outbox and puts group ids on the queue, off every request's path.
+"""Wakes workers: reads the outbox and puts group ids on their models' queues, off every request's path.
 
 The store is the truth and a wake-up may be lost or doubled, so nothing here is urgent: while
-the queue is away the outbox simply grows, and is sent once the queue is back.
+Redis is away the outbox simply grows, and is sent once it is back.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from celery import Celery
 from celery.exceptions import CeleryError
@@ -20,11 +20,13 @@ from sqlalchemy.orm import Session, sessionmaker
 from db import outbox
 from db.session import reading
 from prelogit.core.errors import StoreError
-from prelogit.wire.wakeup import QUEUE, RUN_GROUP, TRANSPORT
+from prelogit.wire.wakeup import RUN_GROUP, TRANSPORT, queue_of
 
 log = logging.getLogger("prelogit.api.wakeups")
 
 ROWS_AT_ONCE = 500
+# A queue so long has enough to wake its workers with; without any, it would grow for ever.
+LONGEST_QUEUE = 1000
 LONGEST_PAUSE_SECONDS = 5.0
 PING_SECONDS = 2.0
 QUEUE_FAILURES = (CeleryError, KombuError, OperationalError, RedisError, OSError)
@@ -74,7 +76,7 @@ class Publisher:
         self._nudged.set()
 
     def again(self, group_ids: Iterable[str]) -> None:
-        """Sends these groups too, as soon as the queue takes them."""
+        """Sends these groups too, unless their queue is full of wake-ups that nobody follows."""
         with self._lock:
             self._again.update(dict.fromkeys(group_ids))
         self._nudged.set()
@@ -126,7 +128,7 @@ class Publisher:
             done: list[int] = []
             try:
                 for row in rows:
-                    self._send(row.group_id)
+                    self._send(row.group_id, row.model)
                     done.append(row.id)
             finally:
                 if done:
@@ -134,14 +136,29 @@ class Publisher:
                         outbox.sent(session, done)
         with self._lock:
             again = list(self._again)
-        for group_id in again:
-            self._send(group_id)
+        for at in range(0, len(again), ROWS_AT_ONCE):
+            self._send_again(again[at : at + ROWS_AT_ONCE])
+
+    def _send_again(self, group_ids: Sequence[str]) -> None:
+        with reading(self._store) as session:
+            models = outbox.models(session, group_ids)
+        full = self._full(set(models.values()))
+        for group_id in group_ids:
+            model = models.get(group_id)
+            if model is not None and model not in full:
+                self._send(group_id, model)
             with self._lock:
                 self._again.pop(group_id, None)
 
-    def _send(self, group_id: str) -> None:
+    def _full(self, models: Iterable[str]) -> set[str]:
+        """Models whose queue takes no second wake-ups: the store will name those again."""
+        with self._producer.connection_for_write() as connection:
+            client = connection.default_channel.client
+            return {model for model in models if client.llen(queue_of(model)) >= LONGEST_QUEUE}
+
+    def _send(self, group_id: str, model: str) -> None:
         if self._stopped.is_set():
             raise OperationalError("the gateway is ending")
         self._producer.send_task(
-            RUN_GROUP, args=[group_id], queue=QUEUE, ignore_result=True, retry=False
+            RUN_GROUP, args=[group_id], queue=queue_of(model), ignore_result=True, retry=False
         )

@@ -39,16 +39,20 @@ def claim(
     group_id: str,
     *,
     owner: str,
+    model: str,
     ttl_seconds: float,
     max_attempts: int = MAX_ATTEMPTS,
 ) -> Claim | None:
     """Lease a group's prompts that are queued, or whose lease is over.
 
+    Only with the model that the job asks for: a wake-up that went astray leaves the group to a
+    worker that has it.
+
     A prompt that was claimed ``max_attempts`` times in a row without a trace row or an end
     fails with that reason: its worker died over it each time. None when nothing is to be had.
     """
     job = _job_of(session, group_id)
-    if job is None or job.status not in ("queued", "running"):
+    if job is None or job.status not in ("queued", "running") or job.settings["model"] != model:
         return None
     time = now()
     claimable = session.scalars(

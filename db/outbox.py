@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import ColumnElement, ScalarResult, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from db.models import GroupRow, JobRow, PromptRow, WakeupRow
@@ -14,18 +14,33 @@ from db.session import now
 
 
 class OutboxRow(NamedTuple):
-    """A wake-up that was not sent yet."""
+    """A wake-up that was not sent yet; ``model``: what its job is to be run with."""
 
     id: int
     group_id: str
+    model: str
 
 
 def pending(session: Session, limit: int) -> list[OutboxRow]:
     """At most ``limit`` wake-ups that wait to be sent, oldest first."""
     rows = session.execute(
-        select(WakeupRow.id, WakeupRow.group_id).order_by(WakeupRow.id).limit(limit)
+        select(WakeupRow.id, WakeupRow.group_id, JobRow.settings)
+        .join(GroupRow, GroupRow.id == WakeupRow.group_id)
+        .join(JobRow, JobRow.id == GroupRow.job_id)
+        .order_by(WakeupRow.id)
+        .limit(limit)
     )
-    return [OutboxRow(row.id, row.group_id) for row in rows]
+    return [OutboxRow(row.id, row.group_id, row.settings["model"]) for row in rows]
+
+
+def models(session: Session, group_ids: Collection[str]) -> dict[str, str]:
+    """The model of each group's job, by group id; groups that are gone are left out."""
+    rows = session.execute(
+        select(GroupRow.id, JobRow.settings)
+        .join(JobRow, JobRow.id == GroupRow.job_id)
+        .where(GroupRow.id.in_(group_ids))
+    )
+    return {row.id: row.settings["model"] for row in rows}
 
 
 def sent(session: Session, ids: Sequence[int]) -> None:
@@ -39,22 +54,16 @@ def sent(session: Session, ids: Sequence[int]) -> None:
 def due(session: Session, *, older_than_seconds: float, limit: int = 64) -> list[str]:
     """Groups that wait for a worker although they were woken; marks them woken now.
 
-    All groups whose worker is gone (an expired lease), and of those still queued the
-    ``limit`` that were woken longest ago: waking thousands of queued groups again and again
-    would only fill the queue. Groups woken within ``older_than_seconds`` are left out, and
-    jobs that are being cancelled or have ended.
+    All groups whose worker is gone (an expired lease), and of those still queued ``limit``:
+    waking thousands of queued groups again and again would only fill the queue. The jobs take
+    turns, each with what it was woken for longest ago, so that a long job whose model has no
+    worker holds up no other. Groups woken within ``older_than_seconds`` are left out, and jobs
+    that are being cancelled or have ended.
     """
     time = now()
     overdue = (
-        select(GroupRow.id)
-        .join(JobRow, JobRow.id == GroupRow.job_id)
-        .where(
-            JobRow.status.in_(("queued", "running")),
-            GroupRow.woken_at <= time - timedelta(seconds=older_than_seconds),
-        )
-        .order_by(GroupRow.woken_at, GroupRow.id)
-        # A group that somebody is waking right now need not be waited for.
-        .with_for_update(of=GroupRow, skip_locked=True)
+        JobRow.status.in_(("queued", "running")),
+        GroupRow.woken_at <= time - timedelta(seconds=older_than_seconds),
     )
     abandoned = select(PromptRow.index).where(
         PromptRow.group_id == GroupRow.id,
@@ -64,9 +73,33 @@ def due(session: Session, *, older_than_seconds: float, limit: int = 64) -> list
     waiting = select(PromptRow.index).where(
         PromptRow.group_id == GroupRow.id, PromptRow.status == "queued"
     )
-    found = list(session.scalars(overdue.where(abandoned.exists())))
-    queued = session.scalars(overdue.where(waiting.exists(), ~abandoned.exists()).limit(limit))
-    found.extend(queued)
+    oldest_first = (GroupRow.woken_at, GroupRow.id)
+    turns = (
+        select(
+            GroupRow.id,
+            GroupRow.woken_at,
+            func.row_number()
+            .over(partition_by=GroupRow.job_id, order_by=oldest_first)
+            .label("turn"),
+        )
+        .join(JobRow, JobRow.id == GroupRow.job_id)
+        .where(*overdue, waiting.exists(), ~abandoned.exists())
+        .subquery()
+    )
+    chosen = select(turns.c.id).order_by(turns.c.turn, turns.c.woken_at, turns.c.id).limit(limit)
+    found = list(_locked(session, *overdue, abandoned.exists()))
+    found.extend(_locked(session, *overdue, GroupRow.id.in_(chosen)))
     if found:
         session.execute(update(GroupRow), [{"id": group, "woken_at": time} for group in found])
     return found
+
+
+def _locked(session: Session, *conditions: ColumnElement[bool]) -> ScalarResult[str]:
+    return session.scalars(
+        select(GroupRow.id)
+        .join(JobRow, JobRow.id == GroupRow.job_id)
+        .where(*conditions)
+        .order_by(GroupRow.woken_at, GroupRow.id)
+        # A group that somebody is waking right now need not be waited for.
+        .with_for_update(of=GroupRow, skip_locked=True)
+    )

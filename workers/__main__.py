@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db.session import check, make_engine, migrate, sessions
 from prelogit.core.errors import PrelogitError
 from prelogit.engine.load import load_model
-from prelogit.wire.wakeup import QUEUE
+from prelogit.wire.wakeup import queue_of
 from workers import logs
 from workers.app import make_app
 from workers.desk import Desk
@@ -44,7 +44,7 @@ def main() -> int:
         said = str(error) if isinstance(error, PrelogitError) else type(error).__name__
         log.error("cannot start: %s", said)
         return 1
-    app = make_app(settings.redis_url)
+    app = make_app(settings.redis_url, queue_of(desk.model.name))
     register(app, desk)
     try:
         status = serve(app, desk)
@@ -100,7 +100,7 @@ def serve(app: Celery, desk: Desk) -> int:
     signals.setup_logging.connect(keep_logging, weak=False)
     worker = app.Worker(
         hostname=f"prelogit-{desk.owner}",
-        queues=[QUEUE],
+        queues=[app.conf.task_default_queue],
         pool="threads",
         concurrency=1,
         without_gossip=True,

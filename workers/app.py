@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from celery import Celery
 
-from prelogit.wire.wakeup import QUEUE, TRANSPORT
+from prelogit.wire.wakeup import TRANSPORT
 
 
-def make_app(redis_url: str) -> Celery:
-    """An application without tasks; it connects when its worker starts."""
+def make_app(redis_url: str, queue: str) -> Celery:
+    """An application without tasks that knows one queue; it connects when its worker starts."""
     app = Celery("prelogit", broker=redis_url, set_as_current=False)
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",
-        task_default_queue=QUEUE,
+        task_default_queue=queue,
         task_ignore_result=True,
         task_acks_late=False,
         worker_prefetch_multiplier=1,

@@ -35,7 +35,11 @@ def run_group(desk: Desk, group_id: str) -> None:
         claim = transaction(
             desk.store,
             lambda session: leases.claim(
-                session, group_id, owner=desk.owner, ttl_seconds=ttl_seconds
+                session,
+                group_id,
+                owner=desk.owner,
+                model=desk.model.name,
+                ttl_seconds=ttl_seconds,
             ),
             patience_seconds=ttl_seconds,
         )
@@ -53,16 +57,6 @@ def run_group(desk: Desk, group_id: str) -> None:
 
 
 def _run(desk: Desk, writer: Writer) -> None:
-    claim = writer.claim
-    if claim.request.model != desk.model.name:
-        for prompt in claim.prompts:
-            writer.fail(
-                prompt.prompt_id,
-                f"the job asks for the model {claim.request.model!r}, but the worker has "
-                f"{desk.model.name!r} loaded: start a worker with that PRELOGIT_MODEL and retry "
-                "the job, or post it without a model",
-            )
-        return
     _search_all(desk, writer)
     # A prompt that broke the device is left to its lease: that counts as an attempt, so that it
     # cannot break one worker after the other for ever.

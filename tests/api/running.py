@@ -25,7 +25,7 @@ import uvicorn
 from api.app import create_app
 from api.deps import Gateway
 from api.settings import Settings
-from prelogit.wire.wakeup import QUEUE
+from prelogit.wire.wakeup import queue_of
 
 
 def eventually(look: Callable[[], Any], *, seconds: float = 30.0) -> Any:
@@ -153,10 +153,10 @@ class Valkey:
             self._server = None
 
 
-def woken(url: str) -> list[str]:
-    """The group ids of all wake-ups that lie on the queue, oldest first, as a worker reads them."""
+def woken(url: str, model: str | Path) -> list[str]:
+    """The group ids of all wake-ups for a model, oldest first, as its workers read them."""
     with redis.Redis.from_url(url) as client:
-        messages = client.lrange(QUEUE, 0, -1)
+        messages = client.lrange(queue_of(str(model)), 0, -1)
     bodies = [base64.b64decode(json.loads(message)["body"]) for message in reversed(messages)]
     return [json.loads(body)[0][0] for body in bodies]
 

@@ -58,8 +58,8 @@ def test_a_cancelled_prompt_of_a_dead_worker_ends(gateway: Running) -> None:
 def test_what_the_queue_forgot_is_sent_again(start: Start, own_valkey: Valkey) -> None:
     gateway = start(redis_url=own_valkey.url, reconcile_seconds=0.1, resend_seconds=0.5)
     gateway.job()
-    (group,) = eventually(lambda: woken(own_valkey.url))
+    (group,) = eventually(lambda: woken(own_valkey.url, gateway.settings.model))
     own_valkey.kill()  # it keeps nothing on disk
     own_valkey.start()
-    assert woken(own_valkey.url) == []
-    eventually(lambda: group in woken(own_valkey.url))
+    assert woken(own_valkey.url, gateway.settings.model) == []
+    eventually(lambda: group in woken(own_valkey.url, gateway.settings.model))

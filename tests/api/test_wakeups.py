@@ -6,8 +6,10 @@ import signal
 import threading
 
 import httpx
+import pytest
 import redis
 
+from api import wakeups
 from tests.api.conftest import Start
 from tests.api.running import Valkey, eventually, woken
 from tests.api.worker import Worker
@@ -19,7 +21,7 @@ def test_every_group_of_a_posted_job_is_woken(start: Start, own_valkey: Valkey) 
     gateway.job(body)
     worker = Worker(gateway.inside.store)
     eventually(lambda: worker.groups() == [])
-    groups = woken(own_valkey.url)
+    groups = woken(own_valkey.url, gateway.settings.model)
     assert len(groups) == 2
     claimed = [prompt for group in groups for prompt in worker.claim(group).prompts]
     assert {prompt.prompt_id for prompt in claimed} == {"p1", "p2", "p3"}
@@ -28,43 +30,43 @@ def test_every_group_of_a_posted_job_is_woken(start: Start, own_valkey: Valkey) 
 def test_a_repeated_post_wakes_nobody_twice(start: Start, own_valkey: Valkey) -> None:
     gateway = start(redis_url=own_valkey.url)
     gateway.post({"prompts": ["a"]}, Idempotency_Key="k")
-    eventually(lambda: len(woken(own_valkey.url)) == 1)
+    eventually(lambda: len(woken(own_valkey.url, gateway.settings.model)) == 1)
     gateway.post({"prompts": ["a"]}, Idempotency_Key="k")
     gateway.post({"prompts": ["b"]})
-    eventually(lambda: len(woken(own_valkey.url)) == 2)
+    eventually(lambda: len(woken(own_valkey.url, gateway.settings.model)) == 2)
 
 
 def test_a_retry_wakes_again(start: Start, own_valkey: Valkey) -> None:
     gateway = start(redis_url=own_valkey.url, outbox_seconds=3600)
     job = gateway.job()
-    (group,) = eventually(lambda: woken(own_valkey.url))
+    (group,) = eventually(lambda: woken(own_valkey.url, gateway.settings.model))
     worker = Worker(gateway.inside.store)
     worker.fail(worker.claim(group), "p1")
     gateway.client.post(f"{job['links']['self']}/retry")
-    eventually(lambda: woken(own_valkey.url) == [group, group])
+    eventually(lambda: woken(own_valkey.url, gateway.settings.model) == [group, group])
 
 
 def test_the_outbox_of_other_processes_is_sent_too(start: Start, own_valkey: Valkey) -> None:
     gateway = start(redis_url=own_valkey.url, outbox_seconds=0.05)
     gateway.job()
-    (group,) = eventually(lambda: woken(own_valkey.url))
+    (group,) = eventually(lambda: woken(own_valkey.url, gateway.settings.model))
     worker = Worker(gateway.inside.store)
     claim = worker.claim(group)
     worker.release(claim)
-    eventually(lambda: woken(own_valkey.url) == [group, group])
+    eventually(lambda: woken(own_valkey.url, gateway.settings.model) == [group, group])
 
 
 def test_a_killed_queue_fails_no_post_and_is_told_later(start: Start, own_valkey: Valkey) -> None:
     gateway = start(redis_url=own_valkey.url)
     gateway.job()
-    eventually(lambda: len(woken(own_valkey.url)) == 1)
+    eventually(lambda: len(woken(own_valkey.url, gateway.settings.model)) == 1)
     own_valkey.kill()
     for _ in range(3):
         assert gateway.post().status_code == 202
     own_valkey.start()
     worker = Worker(gateway.inside.store)
     eventually(lambda: worker.groups() == [])
-    assert len(set(woken(own_valkey.url))) == 3
+    assert len(set(woken(own_valkey.url, gateway.settings.model))) == 3
 
 
 def test_a_stopped_queue_holds_up_no_post_and_is_told_later(
@@ -72,7 +74,7 @@ def test_a_stopped_queue_holds_up_no_post_and_is_told_later(
 ) -> None:
     gateway = start(redis_url=own_valkey.url)
     gateway.job()
-    eventually(lambda: len(woken(own_valkey.url)) == 1)
+    eventually(lambda: len(woken(own_valkey.url, gateway.settings.model)) == 1)
     own_valkey.send(signal.SIGSTOP)
     # The publisher hangs on the queue for 5 s; what writes to the store must not wait for it.
     gateway.client.timeout = httpx.Timeout(4)
@@ -83,7 +85,32 @@ def test_a_stopped_queue_holds_up_no_post_and_is_told_later(
     assert answers == [202] * 20
     worker = Worker(gateway.inside.store)
     eventually(lambda: worker.groups() == [])
-    assert len(set(woken(own_valkey.url))) == 21
+    assert len(set(woken(own_valkey.url, gateway.settings.model))) == 21
+
+
+def test_a_queue_without_workers_does_not_grow_for_ever(
+    start: Start, own_valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wakeups, "LONGEST_QUEUE", 3)
+    gateway = start(redis_url=own_valkey.url)
+    gateway.job()
+    worker = Worker(gateway.inside.store)
+    (group,) = eventually(lambda: woken(own_valkey.url, gateway.settings.model))
+    for _ in range(6):
+        gateway.inside.publisher.again([group])
+        eventually(lambda: not gateway.inside.publisher._again)
+    assert woken(own_valkey.url, gateway.settings.model) == [group] * 3
+    gateway.job()  # first wake-ups go out all the same
+    eventually(lambda: worker.groups() == [])
+    assert len(woken(own_valkey.url, gateway.settings.model)) == 4
+
+
+def test_a_group_that_is_gone_is_not_woken_again(start: Start, own_valkey: Valkey) -> None:
+    gateway = start(redis_url=own_valkey.url)
+    publisher = gateway.inside.publisher
+    publisher.again([f"grp_{number}" for number in range(1200)])  # more than one look takes
+    eventually(lambda: not publisher._again)
+    assert woken(own_valkey.url, gateway.settings.model) == []
 
 
 def _silent(url: str) -> bool:
@@ -97,14 +124,14 @@ def _silent(url: str) -> bool:
 
 def test_a_gateway_that_starts_again_sends_what_waits(start: Start, own_valkey: Valkey) -> None:
     start().job()
-    start(redis_url=own_valkey.url)
-    eventually(lambda: len(woken(own_valkey.url)) == 1)
+    gateway = start(redis_url=own_valkey.url)
+    eventually(lambda: len(woken(own_valkey.url, gateway.settings.model)) == 1)
 
 
 def test_a_gateway_can_end_while_the_queue_is_stopped(start: Start, own_valkey: Valkey) -> None:
     gateway = start(redis_url=own_valkey.url)
     gateway.job()
-    eventually(lambda: len(woken(own_valkey.url)) == 1)
+    eventually(lambda: len(woken(own_valkey.url, gateway.settings.model)) == 1)
     own_valkey.send(signal.SIGSTOP)
     gateway.post()
     ending = threading.Thread(target=gateway.stop)

@@ -27,7 +27,10 @@ class Worker:
 
     def claim(self, group_id: str, *, ttl_seconds: float = 60) -> Claim:
         with self.store.begin() as session:
-            claim = leases.claim(session, group_id, owner=self.owner, ttl_seconds=ttl_seconds)
+            model = outbox.models(session, [group_id])[group_id]
+            claim = leases.claim(
+                session, group_id, owner=self.owner, model=model, ttl_seconds=ttl_seconds
+            )
         assert claim is not None
         return claim
 

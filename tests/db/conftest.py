@@ -66,7 +66,9 @@ def take(store: sessionmaker[Session]) -> Take:
 
     def take(group_id: str, owner: str = "worker", ttl_seconds: float = 60.0) -> leases.Claim:
         with store.begin() as session:
-            claim = leases.claim(session, group_id, owner=owner, ttl_seconds=ttl_seconds)
+            claim = leases.claim(
+                session, group_id, owner=owner, model="tiny", ttl_seconds=ttl_seconds
+            )
         assert claim is not None
         return claim
 

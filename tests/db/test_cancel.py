@@ -41,7 +41,8 @@ def test_a_queued_job_is_cancelled_at_once(store: Store, post: Post, take: Take)
     assert (job.status, job.counts.cancelled, job.started_at) == ("cancelled", 2, None)
     with store.begin() as session:
         assert jobs.cancel_requested(session, created.job_id)
-        assert leases.claim(session, created.group_ids[0], owner="w", ttl_seconds=9) is None
+        group = created.group_ids[0]
+        assert leases.claim(session, group, owner="w", model="tiny", ttl_seconds=9) is None
         assert outbox.due(session, older_than_seconds=0) == []
 
 
@@ -86,7 +87,9 @@ def test_claims_and_cancels_at_once_never_leave_a_prompt_behind(store: Store, po
         for job in created:
             for group in job.group_ids:
                 with store.begin() as session:
-                    claim = leases.claim(session, group, owner=f"w{worker}", ttl_seconds=60)
+                    claim = leases.claim(
+                        session, group, owner=f"w{worker}", model="tiny", ttl_seconds=60
+                    )
                 mine += [claim] if claim else []
         return mine
 

@@ -28,7 +28,8 @@ Outcome = Callable[..., Result]
 
 def claimed(store: Store, group_id: str, owner: str = "w", **options: Any) -> leases.Claim | None:
     with store.begin() as session:
-        return leases.claim(session, group_id, owner=owner, **{"ttl_seconds": 60, **options})
+        known = {"owner": owner, "model": "tiny", "ttl_seconds": 60}
+        return leases.claim(session, group_id, **{**known, **options})
 
 
 def expire(store: Store) -> None:
@@ -101,6 +102,18 @@ def test_nothing_is_to_be_had_of_a_group_that_is_unknown_leased_or_ended(
     with store.begin() as session:
         results.finish(session, claim, "p1", outcome("p1"))
     assert claimed(store, created.group_ids[0]) is None
+
+
+def test_a_worker_with_another_model_has_nothing_to_claim(store: Store, post: Post) -> None:
+    created = post(2, model="big")
+    assert claimed(store, created.group_ids[0], model="small") is None
+    assert set(statuses(store, created.job_id).values()) == {"queued"}
+    assert job_status(store, created.job_id) == "queued"
+    assert claimed(store, created.group_ids[0], model="big") is not None
+    expire(store)
+    assert claimed(store, created.group_ids[0], model="small") is None
+    with reading(store) as session:
+        assert set(session.scalars(select(PromptRow.attempt))) == {1}
 
 
 def test_a_late_writer_writes_nothing(

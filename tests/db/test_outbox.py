@@ -35,6 +35,18 @@ def test_wake_ups_wait_in_order_until_they_are_sent(store: Store, post: Post) ->
         assert [row.group_id for row in outbox.pending(session, 9)] == groups[2:]
 
 
+def test_a_wake_up_names_the_model_of_its_job(store: Store, post: Post) -> None:
+    one, other = post(1, model="meta/one"), post(1)
+    with reading(store) as session:
+        assert [row.model for row in outbox.pending(session, 9)] == ["meta/one", "tiny"]
+        asked = [*other.group_ids, *one.group_ids, "grp_gone"]
+        assert outbox.models(session, asked) == {
+            one.group_ids[0]: "meta/one",
+            other.group_ids[0]: "tiny",
+        }
+        assert outbox.models(session, []) == {}
+
+
 def test_a_group_is_due_while_it_waits_and_not_while_it_is_worked_on(
     store: Store, post: Post, take: Take, outcome: Outcome
 ) -> None:
@@ -66,6 +78,14 @@ def test_groups_of_dead_workers_go_first_and_waiting_ones_take_turns(
     turned = [group for turn in turns for group in turn[1:]]
     assert set(turned[:5]) == set(waiting)
     assert turned[5] == turned[0]
+
+
+def test_a_long_job_that_waits_holds_up_no_other(store: Store, post: Post) -> None:
+    by_one = {"name": "aisp", "batch_size": 1}
+    first, second = post(6, method=by_one), post(3, method=by_one)
+    turns = [due(store, limit=2) for _ in range(3)]
+    for place, turn in enumerate(turns):
+        assert set(turn) == {first.group_ids[place], second.group_ids[place]}
 
 
 def test_a_cancelling_job_is_not_woken(store: Store, post: Post, take: Take) -> None:

@@ -23,7 +23,8 @@ Outcome = Callable[..., Result]
 
 def claimed(store: Store, group_id: str, owner: str = "w", **options: Any) -> leases.Claim | None:
     with store.begin() as session:
-        return leases.claim(session, group_id, owner=owner, **{"ttl_seconds": 60, **options})
+        known = {"owner": owner, "model": "tiny", "ttl_seconds": 60}
+        return leases.claim(session, group_id, **{**known, **options})
 
 
 def expire(store: Store) -> None:

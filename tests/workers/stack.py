@@ -20,7 +20,7 @@ from db.models import GroupRow, PromptRow
 from db.session import make_engine, reading, sessions
 from prelogit.core.records import Iteration, Result
 from prelogit.wire.jobs import ENDED, Job, JobRequest, PromptItem
-from prelogit.wire.wakeup import QUEUE
+from prelogit.wire.wakeup import queue_of
 from tests.workers.processes import Child, environment, python, until
 from tests.workers.services import Queue, Reward
 
@@ -115,15 +115,16 @@ class Stack:
 
     def post(self, prompts: Sequence[Any], **fields: Any) -> str:
         """Stores a job as the gateway does, and nudges its publisher."""
-        created = post_job(self.store, self.model, prompts, **fields)
+        created = post_job(self.store, fields.pop("model", self.model), prompts, **fields)
         self.publisher.nudge()
         return created.job_id
 
-    def send(self, task: str, *arguments: object) -> None:
-        """Puts any message on the queue, past the store."""
+    def send(self, task: str, *arguments: object, model: str | None = None) -> None:
+        """Puts any message on the queue of a model, past the store."""
         # On a connection of its own: the pools of kombu are shared by all of a process.
         with make_producer(self.queue.url) as app, app.connection_for_write() as connection:
-            app.send_task(task, args=arguments, queue=QUEUE, connection=connection)
+            queue = queue_of(model or self.model)
+            app.send_task(task, args=arguments, queue=queue, connection=connection)
 
     def groups(self, job_id: str) -> list[str]:
         """The ids of a job's groups."""

@@ -12,6 +12,7 @@ from db.leases import Claim
 from db.session import reading
 from prelogit.core.errors import LeaseLostError
 from prelogit.core.records import Result
+from prelogit.engine.load import Model
 from tests.workers.processes import until
 from workers.heartbeat import Heartbeat
 
@@ -20,18 +21,23 @@ TTL_SECONDS = 0.6
 
 
 @pytest.fixture
-def claimed(store: Store, post: Callable[..., tuple[str, str]]) -> Claim:
+def claimed(store: Store, post: Callable[..., tuple[str, str]], model: Model) -> Claim:
     """A claim on two prompts, a and b."""
     _, group_id = post([{"id": "a", "prompt": "Why?"}, {"id": "b", "prompt": "Who?"}])
     with store.begin() as session:
-        claim = leases.claim(session, group_id, owner="one", ttl_seconds=TTL_SECONDS)
+        claim = leases.claim(
+            session, group_id, owner="one", model=model.name, ttl_seconds=TTL_SECONDS
+        )
     assert claim is not None
     return claim
 
 
 def taken_over(store: Store, claim: Claim) -> bool:
     with store.begin() as session:
-        return leases.claim(session, claim.group_id, owner="two", ttl_seconds=60) is not None
+        taken = leases.claim(
+            session, claim.group_id, owner="two", model=str(claim.request.model), ttl_seconds=60
+        )
+        return taken is not None
 
 
 def test_a_lease_outlives_its_time_while_the_heart_beats(store: Store, claimed: Claim) -> None:

@@ -146,15 +146,14 @@ def test_a_broken_device_ends_the_worker_and_leaves_the_prompts_to_another(
     assert statuses(store, job_id)["poison"] == "running"  # until its lease is over
 
 
-def test_another_model_is_refused_with_the_cure(
-    store: Store, make_desk: DeskMaker, post: Post, model: Model
+def test_a_group_of_another_model_is_left_to_its_own_workers(
+    store: Store, make_desk: DeskMaker, post: Post
 ) -> None:
-    job_id, group_id = post(["Who are you?"], named="somebody/else")
+    job_id, group_id = post([{"id": "a", "prompt": "Who are you?"}], named="somebody/else")
     run_group(make_desk(), group_id)
-    (result,) = ended(store, job_id)
-    assert result.status == "failed"
-    assert "somebody/else" in str(result.error)
-    assert "PRELOGIT_MODEL" in str(result.error)
+    assert statuses(store, job_id) == {"a": "queued"}
+    with reading(store) as session:
+        assert jobs.status(session, job_id) == "queued"
 
 
 def test_a_reward_that_is_not_hosted_fails_the_prompt_with_the_reason(
