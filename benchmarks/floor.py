@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from benchmarks.rounds import Stopwatch, Timing, now
 
+COPIED = 256 << 20  # bytes of a copy: more than any cache holds
+
 
 class Products(NamedTuple):
     """Every linear layer of a model in the order of its step, with an input for each width."""
@@ -123,9 +125,9 @@ def bytes_read(module: Any, work: Products, layers: list[Caches]) -> int:
     return int((weights + kept) * module.dtype.itemsize)
 
 
-def bandwidth(device: Any, megabytes: int = 256) -> float:
+def bandwidth(device: Any) -> float:
     """Bytes a second of a copy, reads and writes counted; the best of three."""
-    source = torch.ones(megabytes << 20, dtype=torch.uint8, device=device)
+    source = torch.ones(COPIED, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     target.copy_(source)
     spent = []

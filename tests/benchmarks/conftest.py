@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import LlamaConfig
 
+from benchmarks import floor
 from tests.tiny import language_model, tokenizer
 
 Run = Callable[..., tuple[str, dict[str, Any]]]
@@ -46,6 +47,7 @@ def run(
     """Runs a program's main on the tiny model: what it printed, and its JSON."""
     # Threads are a setting of the whole process: the programs' own call would outlive the test.
     monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+    monkeypatch.setattr(floor, "COPIED", 1 << 20)
 
     def go(main: Callable[[], None], *options: object) -> tuple[str, dict[str, Any]]:
         out = tmp_path / "out.json"
