@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from sqlalchemy import func, select
 
-from db.models import ResultRow, WakeupRow
+from db.models import ResultRow
 from db.session import reading
 from prelogit.wire.wakeup import RUN_GROUP
 from tests.workers.processes import until
 from tests.workers.stack import METHOD, Stack
-
-
-def waiting_wakeups(stack: Stack) -> int:
-    with reading(stack.store) as session:
-        return session.scalar(select(func.count()).select_from(WakeupRow)) or 0
 
 
 def test_a_killed_queue_loses_no_job_and_stops_no_search(standing: Stack) -> None:
@@ -22,7 +17,7 @@ def test_a_killed_queue_loses_no_job_and_stops_no_search(standing: Stack) -> Non
     searching = [standing.post([f"What is running, {name}?"]) for name in ("one", "two")]
     until(lambda: all(standing.job(j).status == "running" for j in searching), "both search")
     sent = standing.post(["What was sent?"])
-    until(lambda: waiting_wakeups(standing) == 0, "its wake-up is on the queue")
+    until(lambda: not standing.unsent(), "its wake-up is on the queue")
 
     standing.queue.kill()
     unsent = standing.post(["What cannot be sent?"])
@@ -42,7 +37,7 @@ def test_a_queue_that_forgot_everything_loses_no_job(standing: Stack) -> None:
     searching = [standing.post([f"What is running, {name}?"]) for name in ("one", "two")]
     until(lambda: all(standing.job(j).status == "running" for j in searching), "both search")
     lost = standing.post(["Who remembers?"])
-    until(lambda: waiting_wakeups(standing) == 0, "its wake-up is on the queue")
+    until(lambda: not standing.unsent(), "its wake-up is on the queue")
     standing.queue.kill()
     standing.queue.forget()
     standing.queue.start()

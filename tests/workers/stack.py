@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.reconcile import Reconciler
 from api.wakeups import Publisher, make_producer
 from db import jobs, results, trace
-from db.models import GroupRow, PromptRow
+from db.models import GroupRow, PromptRow, WakeupRow
 from db.session import make_engine, reading, sessions
 from prelogit.core.records import Iteration, Result
 from prelogit.wire.jobs import ENDED, Job, JobRequest, PromptItem
@@ -125,6 +125,11 @@ class Stack:
         with make_producer(self.queue.url) as app, app.connection_for_write() as connection:
             queue = queue_of(model or self.model)
             app.send_task(task, args=arguments, queue=queue, connection=connection)
+
+    def unsent(self) -> int:
+        """How many wake-ups wait in the outbox."""
+        with reading(self.store) as session:
+            return session.scalar(select(func.count()).select_from(WakeupRow)) or 0
 
     def groups(self, job_id: str) -> list[str]:
         """The ids of a job's groups."""
