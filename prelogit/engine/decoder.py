@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import DynamicCache
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
-from prelogit.engine.prefix import Group, Prefix, SuffixCache
+from prelogit.engine.attention import Attend
+from prelogit.engine.cascade import Batch
+from prelogit.engine.prefix import Group, Prefix
 from prelogit.engine.spread import input_device
+from prelogit.engine.suffix import Suffixes
 
 
 class Decoder(Protocol):
@@ -48,13 +51,48 @@ def _spread(groups: list[Group], hidden: Tensor) -> None:
         first += group.live
 
 
+class _NoCache(Cache):
+    """What transformers takes for its cache while the attention function keeps keys and values."""
+
+    def __init__(self, layers: int) -> None:
+        super().__init__(layers=[DynamicLayer() for _ in range(layers)])  # type: ignore[no-untyped-call]
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Nothing is stored."""
+        return key_states, value_states
+
+
+# step(token ids i64[R, 1], positions i64[R, 1], attend) -> f[R, d], the last hidden states.
+Step = Callable[[Tensor, Tensor, Attend], Tensor]
+
+
+def own_step(decoder: Any, layers: int) -> Step:
+    """One token for every row, by the model's own forward."""
+    argument = cache_argument(decoder)
+
+    def step(token_ids: Tensor, position: Tensor, attend: Attend) -> Tensor:
+        out = decoder(
+            input_ids=token_ids,
+            position_ids=position,
+            use_cache=True,
+            attend=attend,
+            **{argument: _NoCache(layers)},
+        )
+        hidden: Tensor = out.last_hidden_state[:, -1]
+        return hidden
+
+    return step
+
+
 class SharedDecoder:
     """One copy of each prompt; all groups in one forward pass."""
 
-    def __init__(self, decoder: Any, layers: int) -> None:
-        self._decoder = decoder
-        self._layers = layers
+    def __init__(self, decoder: Any, step: Step) -> None:
+        self._decoder, self._step = decoder, step
         self._argument = cache_argument(decoder)
+        self._suffixes = Suffixes()
 
     def prefill(self, token_ids: Sequence[int]) -> Prefix:
         """[1, H, L, D] keys and values a layer, sliding layers uncut."""
@@ -66,21 +104,29 @@ class SharedDecoder:
 
     def forward(self, groups: list[Group], tokens: Tensor) -> None:
         """One call of the model for all rows; positions differ from group to group."""
-        place = [len(g.prefix.token_ids) + g.decoded for g in groups for _ in range(g.live)]
-        position = torch.tensor(place, device=tokens.device)[:, None]
-        cache = SuffixCache(groups, self._layers)
-        out = self._decoder(
-            input_ids=tokens[:, None],
-            position_ids=position,
-            use_cache=True,
-            suffix=cache,
-            **{self._argument: cache},
-        )
-        _spread(groups, out.last_hidden_state[:, -1])
+        # Those of one prompt beside each other, in whatever order they came.
+        parts = dict(zip(groups, tokens.split([group.live for group in groups]), strict=True))
+        first: dict[int, int] = {}
+        for group in groups:
+            first.setdefault(id(group.prefix), len(first))
+        groups = sorted(groups, key=lambda group: first[id(group.prefix)])
+        batch = Batch(groups, self._suffixes, tokens.device)
+        token_ids = torch.cat([parts[group] for group in groups])[:, None]
+        _spread(groups, self._step(token_ids, batch.position, batch.attend))
 
     def keep(self, group: Group, rows: list[int]) -> None:
-        """Close up the rows of the group's suffix."""
+        """Free the others' places in the suffixes."""
+        self._suffixes.keep(group, rows)
         group.keep(rows)
+
+    def clear(self) -> None:
+        """Give all memory of suffixes back; for when no group is live."""
+        self._suffixes.clear()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all suffixes."""
+        return self._suffixes.nbytes
 
 
 class PlainDecoder:
