@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from prelogit.core.errors import InputError
+from prelogit.core.errors import InputError, MemoryShortError
 from prelogit.core.records import Candidate, Trace
 from prelogit.engine.load import Model
 from prelogit.methods import METHODS
@@ -28,7 +28,7 @@ def replay_result(
     """Rebuild the mean of the candidate's round from the trace and decode that round anew.
 
     Args:    request: as the job stores it. stored: the candidate to compare with.
-    Raises:  InputError: the trace ends before the candidate's round, or is of another model width.
+    Raises:  MemoryShortError. InputError: the trace ends before the candidate's round, or is of another model width.
     """
     params: Any = METHODS[trace.method["name"]].params.model_validate(trace.method)
     method = METHODS[params.name]
@@ -49,10 +49,12 @@ def replay_result(
     engine, search = model.engine(), SearchId(trace.prompt_id)
     engine.admit(search.prompt, prompt_tokens(model, item, request))
     engine.add(search, plan)
-    done: list[tuple[SearchId, Rollouts]] = []
+    done: list[tuple[SearchId, Rollouts | MemoryShortError]] = []
     while engine.busy:
         done += engine.step()
     rollouts = done[0][1]
+    if isinstance(rollouts, MemoryShortError):
+        raise rollouts
     length = int(rollouts.length[stored.sample])
     ids = tuple(rollouts.token_ids[stored.sample, :length].tolist())
     pairs = zip(ids, stored.token_ids, strict=False)

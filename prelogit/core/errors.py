@@ -19,6 +19,10 @@ class ModelError(PrelogitError):
     """A language model that cannot be loaded or does not decode as promised."""
 
 
+class MemoryShortError(ModelError):
+    """A prompt whose samples do not fit into the device's memory, not even two or one at a time."""
+
+
 class RewardError(PrelogitError):
     """Rewards that cannot be had or cannot be trusted; never replaced by a number."""
 

@@ -2,50 +2,73 @@
 
 A plan's samples are opened as groups of rows as soon as there is room; a sample that ends
 leaves at once; a plan whose samples have all ended comes out. Nothing waits for the longest.
+Room is counted in rows and in bytes. Where memory runs out all the same, the rows are halved
+and what was live is decoded anew: noise is a function of its name, so the tokens are the same.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from prelogit.engine import pick
+from prelogit.core.errors import MemoryShortError
+from prelogit.core.memory import MemoryPlan
 from prelogit.engine.decoder import Decoder
+from prelogit.engine.draw import draw
 from prelogit.engine.head import Head
+from prelogit.engine.memory import give_memory_back, ran_out
 from prelogit.engine.prefix import Group, Prefix
-from prelogit.engine.work import Work, _rows
-from prelogit.noise import uniform_rows
-from prelogit.search.plan import Greedy, Plan, Rollouts, SearchId, TopP
+from prelogit.engine.room import Room, clear_storage, too_large
+from prelogit.engine.rows_limit import RowsLimit
+from prelogit.engine.work import Seat, Work
+from prelogit.search.plan import Plan, Rollouts, SearchId
+
+log = logging.getLogger("prelogit.engine")
 
 # A plan that does not fit whole is cut; pieces smaller than this wait for more room instead.
 _SMALLEST_PIECE = 16
 
+# How often a plan may run out of memory on a single row before it is given up.
+_TRIES_ALONE = 2
+
+Done = tuple[SearchId, Rollouts | MemoryShortError]
+
 
 class Engine:
-    """Decodes the plans of many prompts in one batch of at most ``max_rows`` rows."""
+    """Decodes the plans of many prompts in one batch, within a bound of rows and of memory."""
 
-    def __init__(self, decoder: Decoder, head: Head, ends: frozenset[int], max_rows: int) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        head: Head,
+        ends: frozenset[int],
+        limit: RowsLimit,
+        memory: MemoryPlan | None = None,
+    ) -> None:
         self._decoder, self._head = decoder, head
         self._ends = ends
-        self._max_rows = max_rows
+        self._limit = limit
+        self._room = Room(memory, decoder)
         self._prompts: dict[str, Sequence[int]] = {}
-        self._prefixes: dict[str, Prefix] = {}
+        self._prefixes: dict[str, Prefix] = {}  # the one used longest ago first
         self._waiting: list[Work] = []
-        self._live: list[tuple[Work, Group]] = []
+        self._live: list[Seat] = []
 
     def admit(self, prompt: str, token_ids: Sequence[int]) -> None:
-        """Make a prompt known; its keys and values are computed when first needed, once."""
+        """Make a prompt known; its keys and values are computed when first needed."""
         self._prompts[prompt] = token_ids
 
     def drop(self, search: SearchId) -> None:
         """Forget whatever is queued or decoded for a search."""
         self._waiting = [work for work in self._waiting if work.search != search]
-        for _, group in (pair for pair in self._live if pair[0].search == search):
-            self._decoder.keep(group, [])
-        self._live = [pair for pair in self._live if pair[0].search != search]
+        for seat in self._live:
+            if seat.work.search == search:
+                self._decoder.keep(seat.group, [])
+        self._live = [seat for seat in self._live if seat.work.search != search]
 
     def release(self, prompt: str) -> None:
         """Forget a prompt with its keys and values; its searches have ended or been dropped."""
@@ -63,107 +86,151 @@ class Engine:
         return bool(self._waiting or self._live)
 
     @torch.inference_mode()
-    def step(self) -> list[tuple[SearchId, Rollouts]]:
-        """One token for every live row; returns the plans that are complete now."""
-        self._open()
-        start = time.perf_counter()
-        rows = sum(group.live for _, group in self._live)
-        live = list(self._live)
-        self._forward(self._pick())
-        spent = time.perf_counter() - start
-        for work, group in live:
-            work.decode_seconds += spent * group.stepped / rows
-        for work in {id(work): work for work, _ in live}.values():
-            work.live_seconds += spent
-        done = {id(work): work for work, _ in live if work.done}
-        return [(work.search, work.rollouts()) for work in done.values()]
+    def step(self) -> list[Done]:
+        """One token for every live row; returns the plans that are complete now.
 
-    def _open(self) -> None:
-        """Fill the free rows from the waiting plans."""
-        room = self._max_rows - sum(group.live for _, group in self._live)
-        while self._waiting and room > 0:
+        A plan that memory does not suffice for comes back with the error instead.
+        """
+        done: list[Done] = []
+        stepped: list[Work] = []
+        short = False
+        try:
+            self._open(done)
+            stepped = list({id(seat.work): seat.work for seat in self._live}.values())
+            self._advance()
+        except Exception as error:
+            if not ran_out(error):
+                raise
+            short = True
+        if short:  # not inside the except: the error's frames hold tensors
+            done += self._recover(opening=not stepped)
+        return done + [(work.search, work.rollouts()) for work in stepped if work.done]
+
+    def _open(self, done: list[Done]) -> None:
+        """Fill the free room from the waiting plans; those that can never fit are done with."""
+        while self._waiting:
             work = self._waiting[0]
-            left = work.plan.samples - work.opened
-            size = min(left, room)
-            if size < left and size < _SMALLEST_PIECE and self._live:
+            left = len(work.unopened)
+            size = min(left, self._fitting(work, min(left, _SMALLEST_PIECE)))
+            if self._live and size < min(left, _SMALLEST_PIECE):
                 return
-            prefix = self._prefix(work)
-            samples = range(work.opened, work.opened + size)
-            self._live.append((work, Group(prefix, samples, work.plan.max_new_tokens)))
-            work.opened += size
-            room -= size
-            if work.opened == work.plan.samples:
+            if size < min(left, self._limit.rows, 2):
                 self._waiting.pop(0)
+                prompt = len(self._prompts[work.search.prompt])
+                done.append((work.search, too_large(prompt, work.plan, self._room.plan)))
+                continue
+            prefix = self._prefix(work)
+            samples = work.open(size)
+            group = Group(prefix, samples, work.plan.max_new_tokens)
+            self._live.append(Seat(work, group, tuple(samples)))
+            self._room.opened(self._live)
+            if not work.unopened:
+                self._waiting.pop(0)
+
+    def _fitting(self, work: Work, wanted: int) -> int:
+        """Rows of a plan that fit now; prompts that nothing decodes make way for ``wanted``."""
+        rows = self._limit.rows - sum(seat.group.live for seat in self._live)
+        if rows <= 0:
+            return 0
+        prompt, new = work.search.prompt, work.plan.max_new_tokens
+        used = {seat.work.search.prompt for seat in self._live} | {prompt}
+        while True:
+            held = sum(len(self._prompts[name]) for name in self._prefixes if name != prompt)
+            fit = self._room.fitting(rows, self._live, held, len(self._prompts[prompt]), new)
+            if fit >= min(rows, wanted):
+                return fit
+            if not self._live and clear_storage(self._decoder):
+                continue
+            if idle := next((name for name in self._prefixes if name not in used), None):
+                del self._prefixes[idle]
+            else:
+                return fit
 
     def _prefix(self, work: Work) -> Prefix:
         prompt = work.search.prompt
-        if prompt not in self._prefixes:
+        prefix = self._prefixes.pop(prompt, None)
+        if prefix is None:
             start = time.perf_counter()
-            self._prefixes[prompt] = self._decoder.prefill(self._prompts[prompt])
+            try:
+                prefix = self._decoder.prefill(self._prompts[prompt])
+            finally:
+                spent = time.perf_counter() - start
+                work.decode_seconds += spent
+                work.live_seconds += spent
+            # A copy: what it is a row of has all tokens of the prompt.
+            prefix = prefix._replace(hidden=prefix.hidden.clone())
+        self._prefixes[prompt] = prefix
+        return prefix
+
+    def _advance(self) -> None:
+        """One token for every live row."""
+        seats = list(self._live)
+        rows = [seat.group.live for seat in seats]
+        start = time.perf_counter()
+        try:
+            if seats:
+                self._forward(draw(self._head, seats))
+        finally:
             spent = time.perf_counter() - start
-            work.decode_seconds += spent
-            work.live_seconds += spent
-        return self._prefixes[prompt]
-
-    def _pick(self) -> Tensor:
-        """i64[R] on the device: the next token of every row, recorded in its plan."""
-        noise = [work.noise(group.sample, group.decoded + 1) for work, group in self._live]
-        hidden = torch.cat([group.hidden for _, group in self._live])
-        added = None
-        if any(v is not None for v in noise):
-            still = hidden.new_zeros(1, hidden.shape[1], dtype=torch.float32)
-            added = torch.cat(
-                [
-                    still.expand(group.live, -1) if v is None else v
-                    for v, (_, group) in zip(noise, self._live, strict=True)
-                ]
-            )
-        logits = self._head.logits(hidden, added)
-        tokens = pick.greedy(logits)
-        first = 0
-        for work, group in self._live:
-            rows = slice(first, first + group.live)
-            first += group.live
-            match work.plan.pick:
-                case TopP(temperature, mass, key):
-                    names = _rows(key, group.sample, group.decoded + 1, logits.device)
-                    tokens[rows] = pick.top_p(logits[rows], temperature, mass, uniform_rows(names))
-                case Greedy():
-                    pass
-            if work.plan.measure_kl:
-                self._measure(work, group, logits[rows], tokens[rows])
-        return tokens
-
-    def _measure(self, work: Work, group: Group, logits: Tensor, tokens: Tensor) -> None:
-        """Both KL estimators of appendix C.6, along the tokens that were drawn."""
-        steered = logits.double().log_softmax(dim=-1)
-        base = self._head.logits(group.hidden).double().log_softmax(dim=-1)
-        apart = steered - base
-        work.log_ratio[group.sample] += apart.gather(1, tokens[:, None])[:, 0].cpu()
-        work.kl[group.sample] += (steered.exp() * apart).sum(dim=-1).cpu()
+            for seat, m in zip(seats, rows, strict=True):
+                seat.work.decode_seconds += spent * m / sum(rows)
+            for work in {id(seat.work): seat.work for seat in seats}.values():
+                work.live_seconds += spent
 
     def _forward(self, tokens: Tensor) -> None:
         """Record the tokens, let the ended rows go, and run the model on the others."""
         told = tokens.cpu()
         kept: list[Tensor] = []
         first = 0
-        for work, group in self._live:
-            m = group.stepped = group.live
-            step = group.decoded + 1
+        for work, group, _ in self._live:
+            m, step = group.live, group.decoded + 1
             mine = told[first : first + m]
             ends = torch.tensor([token in self._ends for token in mine.tolist()])
             work.record(group.sample, step, mine, ends)
             last = step == work.plan.max_new_tokens
             rows = [] if last else [row for row, end in enumerate(ends.tolist()) if not end]
-            work.ended += m - len(rows)
             if len(rows) < m:
                 self._decoder.keep(group, rows)
-            kept.append(
-                tokens[first : first + m][
-                    torch.tensor(rows, dtype=torch.long, device=tokens.device)
-                ]
-            )
+            index = torch.tensor(rows, dtype=torch.long, device=tokens.device)
+            kept.append(tokens[first : first + m][index])
             first += m
-        self._live = [pair for pair in self._live if pair[1].live]
+        self._live = [seat for seat in self._live if seat.group.live]
         if self._live:
-            self._decoder.forward([group for _, group in self._live], torch.cat(kept))
+            self._decoder.forward([seat.group for seat in self._live], torch.cat(kept))
+
+    def _recover(self, *, opening: bool) -> list[Done]:
+        """Put back what was live, free what can be freed, and go on with half the rows.
+
+        ``opening``: it was the first waiting plan's prompt that memory did not suffice for. It
+        is tried first again, so that a prompt that alone is too long does not slow the others.
+        """
+        live = sum(seat.group.live for seat in self._live)
+        first = self._waiting[:1] if opening else []
+        again = [seat.work for seat in self._live if self._put_back(seat)]
+        self._live = []
+        order = [*first, *again, *self._waiting]
+        self._waiting = list({id(work): work for work in order}.values())
+        self._prefixes.clear()
+        clear_storage(self._decoder)
+        give_memory_back(self._head.device)
+        before = self._limit.rows
+        alone = before == 1 and bool(self._waiting)
+        if alone:
+            self._waiting[0].refused += 1
+        if not alone or self._waiting[0].refused < _TRIES_ALONE:
+            self._limit.halve(live)
+            log.warning(
+                "out of memory with rows=%d: going on with rows=%d, what was live is decoded anew",
+                *(before, self._limit.rows),
+            )
+            return []
+        # A single row, and all else freed: this plan is to blame.
+        work = self._waiting.pop(0)
+        self._limit.restore()
+        log.warning("out of memory on one row of prompt=%r alone", work.search.prompt)
+        prompt = len(self._prompts[work.search.prompt])
+        return [(work.search, too_large(prompt, work.plan, None))]
+
+    def _put_back(self, seat: Seat) -> bool:
+        self._decoder.keep(seat.group, [])
+        return seat.work.put_back(seat.samples)

@@ -12,13 +12,16 @@ from transformers.utils import logging
 
 from prelogit.core.device_map import DeviceMap
 from prelogit.core.errors import ModelError
+from prelogit.core.memory import MemoryPlan
 from prelogit.core.records import ModelRef
-from prelogit.engine.decoder import Decoder
+from prelogit.engine.decoder import Decoder, PlainDecoder
 from prelogit.engine.embedded import ensure
 from prelogit.engine.engine import Engine
 from prelogit.engine.head import Head, check_head
+from prelogit.engine.memory import plan_memory
 from prelogit.engine.packed import pack, packable
 from prelogit.engine.place import find_device, find_device_map, find_dtype
+from prelogit.engine.rows_limit import RowsLimit
 from prelogit.engine.spread import bridge, scattered
 from prelogit.engine.way import Attention, choose
 from prelogit.engine.weights import whole_weights
@@ -38,7 +41,13 @@ class Model:
     ends: frozenset[int]
     context: int | None
     attention: str
-    max_rows: int
+    memory: MemoryPlan
+    limit: RowsLimit
+
+    @property
+    def max_rows(self) -> int:
+        """Most samples decoded at the same time, before memory has ever run out."""
+        return self.limit.most
 
     @property
     def dim(self) -> int:
@@ -52,7 +61,8 @@ class Model:
 
     def engine(self) -> Engine:
         """A fresh engine on this model."""
-        return Engine(self.decoder, self.head, self.ends, self.max_rows)
+        self.limit.dare()
+        return Engine(self.decoder, self.head, self.ends, self.limit, self.memory)
 
 
 def load_model(
@@ -62,6 +72,7 @@ def load_model(
     dtype: str = "auto",
     attention: Attention = "auto",
     max_rows: int | None = None,
+    memory_gb: float | None = None,
     device_map: DeviceMap | None = None,
     home: Path | str | None = None,
 ) -> Model:
@@ -71,7 +82,9 @@ def load_model(
              dtype: "auto" (float32 on CPU, bfloat16 elsewhere), "float32", "bfloat16", "float16".
              attention: "auto" shares the prompt among its samples where the architecture
              allows it; "shared" insists on that; "sdpa" and "eager" are transformers' own.
-             max_rows: most samples decoded at the same time; None: 128 on CPU, 256 elsewhere.
+             max_rows: most samples decoded at the same time; None: 128 on CPU, 256 elsewhere,
+             or fewer where memory does not suffice.
+             memory_gb: what may be used, in 10^9 bytes and with the weights; None: what is free.
              device_map: spreads one model over devices as accelerate does: "auto", "balanced",
              "sequential", or the device of each module.
     Raises:  ModelError: says what is wrong and the cure.
@@ -114,6 +127,7 @@ def load_model(
         tokenizer,
         attention=attention,
         max_rows=max_rows,
+        memory_gb=memory_gb,
         context=context_length(name, home=home),
     )
 
@@ -125,6 +139,7 @@ def prepare(
     *,
     attention: Attention = "auto",
     max_rows: int | None = None,
+    memory_gb: float | None = None,
     context: int | None = None,
 ) -> Model:
     """The same for a model that is already in memory.
@@ -141,10 +156,17 @@ def prepare(
     decoder = module.base_model
     check_head(head, decoder, module)
     way, kind = choose(module, attention)
-    rows = max_rows or (128 if head.device.type == "cpu" else 256)
-    if rows < 1:
-        raise ModelError("max_rows must be at least 1")
-    return Model(name, fingerprint, module, tokenizer, way, head, ends, context, kind, rows)
+    memory = plan_memory(
+        module,
+        way,
+        shared=not isinstance(way, PlainDecoder),
+        max_rows=max_rows,
+        memory_gb=memory_gb,
+    )
+    limit = RowsLimit(memory.max_rows)
+    return Model(
+        name, fingerprint, module, tokenizer, way, head, ends, context, kind, memory, limit
+    )
 
 
 def _end_tokens(module: Any, tokenizer: Any) -> frozenset[int]:

@@ -1,11 +1,15 @@
-"""One plan on its way through the engine: its noise, and what has been decoded of it."""
+"""One plan on its way through the engine: what has been decoded of it, and what has not."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from prelogit.noise import Rows, normal_rows, rows_of
+from prelogit.engine.prefix import Group
+from prelogit.noise import Rows, key_words, normal_rows, rows_of
 from prelogit.search.plan import Gaussian, NoiseKey, Plan, Rollouts, SearchId
 
 
@@ -15,49 +19,52 @@ class Work:
     def __init__(self, search: SearchId, plan: Plan, device: torch.device) -> None:
         self.search = search
         self.plan = plan
-        self.opened = 0  # samples that decode or have decoded
-        self.ended = 0
+        self.unopened = list(range(plan.samples))  # samples that have yet to be decoded
+        self.refused = 0  # how often memory did not suffice for one row of it alone
         self.decode_seconds = 0.0
         self.live_seconds = 0.0
         n = plan.samples
         self.token_ids = torch.full((n, plan.max_new_tokens), -1, dtype=torch.long)
         self.length = torch.zeros(n, dtype=torch.int32)
         self.stopped = torch.zeros(n, dtype=torch.bool)
+        self.over = torch.zeros(n, dtype=torch.bool)  # samples that have ended
         self.dot = torch.zeros(n, dtype=torch.float64)
         self.log_ratio = torch.zeros(n, dtype=torch.float64)
         self.kl = torch.zeros(n, dtype=torch.float64)
         control = plan.control
         self.mean = control.mean.to(device) if isinstance(control, Gaussian) else None
-        self._moved = self.mean is not None and bool(self.mean.any())
+        self.moved = self.mean is not None and bool(self.mean.any())
 
     @property
     def done(self) -> bool:
         """Every sample has ended."""
-        return self.ended == self.plan.samples
+        return bool(self.over.all())
 
-    def noise(self, samples: list[int], step: int) -> Tensor | None:
-        """f32[m, d]: v_t = u_t + sigma * eps of these samples; None where nothing is added.
+    def open(self, count: int) -> list[int]:
+        """The next samples to decode."""
+        samples, self.unopened = self.unopened[:count], self.unopened[count:]
+        return samples
 
-        Scaling and moving are two roundings, as anyone who checks the noise would write them;
-        a fused multiply-add would give other bits.
+    def put_back(self, samples: Sequence[int]) -> bool:
+        """Have these samples decoded anew from their first token, unless they have ended.
+
+        Noise is a function of its name, so the same tokens come out. Returns whether any is left.
         """
-        control = self.plan.control
-        if control is None or self.mean is None or step > len(self.mean):
-            return None
-        u = self.mean[step - 1]
-        if control.sigma == 0.0:
-            return u.expand(len(samples), -1)
-        eps = normal_rows(_rows(control.key, samples, step, u.device), len(u))
-        v = u + control.sigma * eps
-        if self._moved:
-            self.dot[samples] += (v.double() * u.double()).sum(dim=-1).cpu()
-        return v
+        again = [sample for sample in samples if not self.over[sample]]
+        self.token_ids[again] = -1
+        self.length[again] = 0
+        self.stopped[again] = False
+        for total in (self.dot, self.log_ratio, self.kl):
+            total[again] = 0.0
+        self.unopened = sorted([*again, *self.unopened])
+        return bool(again)
 
     def record(self, samples: list[int], step: int, tokens: Tensor, ends: Tensor) -> None:
         """Store this step's tokens (CPU); ``ends`` marks the end tokens among them."""
         self.token_ids[samples, step - 1] = tokens
         self.length[samples] = step
         self.stopped[samples] = ends
+        self.over[samples] = ends if step < self.plan.max_new_tokens else torch.ones_like(ends)
 
     def rollouts(self) -> Rollouts:
         """What the plan's method is told."""
@@ -77,7 +84,7 @@ class Work:
         """u . v of the steps after each sample's end: Eq. 18 sums over the whole window."""
         total = torch.zeros_like(self.dot)
         control = self.plan.control
-        if not isinstance(control, Gaussian) or not self._moved or control.sigma == 0.0:
+        if not isinstance(control, Gaussian) or not self.moved or control.sigma == 0.0:
             return total
         window = len(control.mean)
         for sample, length in enumerate(self.length.tolist()):
@@ -98,13 +105,20 @@ class Work:
         return total
 
 
-def _rows(key: NoiseKey, samples: list[int], step: int, device: torch.device) -> Rows:
-    """The names of one step's noise."""
-    sample = torch.tensor(samples, device=device)
-    return rows_of(
-        seed=key.seed,
-        prompt=key.prompt,
-        iteration=key.iteration,
-        sample=sample,
-        step=torch.full_like(sample, step),
-    )
+class Seat(NamedTuple):
+    """A piece of a plan that decodes: these of its samples, as a group of rows."""
+
+    work: Work
+    group: Group
+    samples: tuple[int, ...]
+
+
+def names(seats: Sequence[tuple[NoiseKey, Seat]], device: torch.device) -> Rows:
+    """The names of the next step's noise, for all live rows of the seats, in their order."""
+    table = [
+        (*key_words(key.seed, key.prompt), key.iteration, sample, seat.group.decoded + 1)
+        for key, seat in seats
+        for sample in seat.group.sample
+    ]
+    # One table, so that a GPU is sent one piece.
+    return Rows(*torch.tensor(table, dtype=torch.long).to(device).unbind(dim=1))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
-from prelogit.core.errors import LeaseLostError, RewardError
+from prelogit.core.errors import LeaseLostError, MemoryShortError, RewardError
 from prelogit.core.records import Candidate, Iteration, Kl
 from prelogit.search.course import Course, Ending, Outcome, Scored, Search
 from prelogit.search.plan import Plan, Rollouts, SearchId
@@ -25,8 +25,8 @@ class Engine(Protocol):
     def add(self, search: SearchId, plan: Plan) -> None:
         """Queue a plan."""
 
-    def step(self) -> list[tuple[SearchId, Rollouts]]:
-        """One token for every live row; returns the plans that are complete now."""
+    def step(self) -> Sequence[tuple[SearchId, Rollouts | MemoryShortError]]:
+        """One token for every live row; returns the plans that are complete now, or hopeless."""
 
     def drop(self, search: SearchId) -> None:
         """Forget whatever is queued or decoded for a search."""
@@ -48,7 +48,8 @@ async def run(
     """Search until every search has ended.
 
     A prompt's arms end together when its method fails, is cancelled or abandoned. A
-    ``RewardError`` fails its own search; any other exception ends the run.
+    ``RewardError``, and a plan that memory does not suffice for, fail their own search; any
+    other exception ends the run.
     """
     driver = _Driver(searches, engine, on_iteration, on_end)
     pending: set[asyncio.Task[tuple[SearchId, Rollouts, Scored | RewardError]]] = set()
@@ -67,7 +68,9 @@ async def run(
         while engine.busy or pending:
             if engine.busy:
                 for search, rollouts in await asyncio.to_thread(engine.step):
-                    if search in driver.measuring:
+                    if isinstance(rollouts, MemoryShortError):
+                        driver.refused(search, rollouts)
+                    elif search in driver.measuring:
                         driver.measured(search, rollouts)
                     else:
                         pending.add(asyncio.create_task(judged(search, rollouts)))
@@ -128,6 +131,11 @@ class _Driver:
                 self._stop(SearchId(search.prompt), "cancelled")
             case "abandon":
                 self._stop(SearchId(search.prompt), "abandoned")
+
+    def refused(self, search: SearchId, error: MemoryShortError) -> None:
+        """The device's memory does not suffice for this plan."""
+        if search in self.courses:
+            self._stop(search, "failed", str(error))
 
     def measured(self, search: SearchId, rollouts: Rollouts) -> None:
         """The KL of one draw from the aligned model is there: the search is complete."""
