@@ -9,15 +9,20 @@ import torch
 
 from prelogit.core.errors import ModelError
 from prelogit.engine import attention
-from prelogit.engine.decoder import Decoder, PlainDecoder, SharedDecoder
+from prelogit.engine.capture import Capture, CudaCapture
+from prelogit.engine.decoder import Decoder, PlainDecoder, SharedDecoder, Step, own_step
+from prelogit.engine.graph import GraphDecoder
 from prelogit.engine.prefix import Group
+from prelogit.engine.spread import scattered, sharded
 
 Attention = Literal["auto", "shared", "sdpa", "eager"]
+GraphUse = Literal["auto", "off"]
 
 
-def choose(module: Any, wanted: Attention) -> tuple[Decoder, str]:
+def choose(module: Any, wanted: Attention, graphs: GraphUse = "auto") -> tuple[Decoder, str]:
     """The way that fits, tried on a few tokens against transformers' own attention.
 
+    Args:   graphs: "auto" captures the shared way's steps as CUDA graphs where there is a GPU.
     Raises: ModelError: ``wanted`` names a way that this model cannot go.
     """
     decoder, config = module.base_model, module.config.get_text_config()
@@ -36,9 +41,12 @@ def choose(module: Any, wanted: Attention) -> tuple[Decoder, str]:
     try:
         want = _probe(plain)
         module.set_attn_implementation(attention.NAME)
-        shared = SharedDecoder(decoder, config.num_hidden_layers)
-        apart = float((_probe(shared) - want).abs().max() / want.abs().max())
-        if apart < (1e-3 if module.dtype == torch.float32 else 0.1):
+        step = own_step(decoder, config.num_hidden_layers)
+        shared = SharedDecoder(decoder, step)
+        apart = _apart(_probe(shared), want)
+        if apart < _tolerance(module):
+            if graphs == "auto" and _can_capture(module):
+                return with_graphs(module, shared, step, CudaCapture(module.device)), "shared"
             return shared, "shared"
         reason = f"its results differ by {apart:.1%}"
     except Exception as error:  # noqa: BLE001 - any failure of a foreign model means: not this way
@@ -55,6 +63,56 @@ def choose(module: Any, wanted: Attention) -> tuple[Decoder, str]:
         stacklevel=4,
     )
     return plain, before
+
+
+def with_graphs(module: Any, shared: SharedDecoder, step: Step, capture: Capture) -> Decoder:
+    """The shared way with its steps captured, or as it is, with a warning, where that fails."""
+    try:
+        want = _probe_mixed(shared)
+        graph = GraphDecoder(shared, step, capture)
+        graph.graphs.strict = True
+        apart = _apart(_probe_mixed(graph), want)
+        graph.clear()
+        if apart < _tolerance(module):
+            graph.graphs.strict = False
+            return graph
+        reason = f"its results differ by {apart:.1%}"
+    except Exception as error:  # noqa: BLE001 - as above
+        reason = f"{type(error).__name__}: {error}"
+    warnings.warn(
+        f"{type(module).__name__} is decoded without CUDA graphs ({reason}), which costs time",
+        stacklevel=5,
+    )
+    return shared
+
+
+def _can_capture(module: Any) -> bool:
+    """On one GPU, whole: hooks and other processes are no part of a graph."""
+    return module.device.type == "cuda" and not scattered(module) and not sharded(module)
+
+
+def _apart(got: torch.Tensor, want: torch.Tensor) -> float:
+    return float((got - want).abs().max() / want.abs().max())
+
+
+def _tolerance(module: Any) -> float:
+    return 1e-3 if module.dtype == torch.float32 else 0.1
+
+
+@torch.inference_mode()
+def _probe_mixed(way: Decoder) -> torch.Tensor:
+    """The hidden states of rows of a short and a longer prompt, after one of them has left."""
+    prefixes = [way.prefill([1, 2, 3, 4, 5]), way.prefill([1, 2, 3, 4, 5, 6, 7, 8, 9] * 8)]
+    groups = [Group(prefix, range(3), 8) for prefix in prefixes]
+    device = prefixes[0].hidden.device
+    for tokens in ([1, 2, 3, 4, 5, 6], [7, 8, 9, 1, 2, 3]):
+        way.forward(groups, torch.tensor(tokens, device=device))
+    way.keep(groups[0], [0, 2])
+    way.forward(groups, torch.tensor([4, 5, 6, 7, 8], device=device))
+    hidden = torch.cat([group.hidden for group in groups])
+    for group in groups:
+        way.keep(group, [])
+    return hidden.float()
 
 
 @torch.inference_mode()
