@@ -69,6 +69,7 @@ def prepare(settings: Settings) -> Desk:
         device=settings.device,
         dtype=settings.dtype,
         attention=settings.attention,
+        graphs=settings.graphs,
         max_rows=settings.max_rows,
         device_map=settings.device_map,
         home=settings.home,

@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     device: str = "auto"
     dtype: str = "auto"
     attention: Literal["auto", "shared", "sdpa", "eager"] = "auto"
+    graphs: Literal["auto", "off"] = "auto"
     max_rows: Annotated[int, Field(ge=1)] | None = None
     device_map: DeviceMap | None = None
 

@@ -23,7 +23,7 @@ from prelogit.engine.packed import pack, packable
 from prelogit.engine.place import find_device, find_device_map, find_dtype
 from prelogit.engine.rows_limit import RowsLimit
 from prelogit.engine.spread import bridge, scattered
-from prelogit.engine.way import Attention, choose
+from prelogit.engine.way import Attention, GraphUse, choose
 from prelogit.engine.weights import whole_weights
 from prelogit.text import EMBEDDED, context_length, model_folder
 
@@ -71,6 +71,7 @@ def load_model(
     device: str = "auto",
     dtype: str = "auto",
     attention: Attention = "auto",
+    graphs: GraphUse = "auto",
     max_rows: int | None = None,
     memory_gb: float | None = None,
     device_map: DeviceMap | None = None,
@@ -82,6 +83,7 @@ def load_model(
              dtype: "auto" (float32 on CPU, bfloat16 elsewhere), "float32", "bfloat16", "float16".
              attention: "auto" shares the prompt among its samples where the architecture
              allows it; "shared" insists on that; "sdpa" and "eager" are transformers' own.
+             graphs: "auto" replays decode steps as CUDA graphs on a GPU; "off" never does.
              max_rows: most samples decoded at the same time; None: 128 on CPU, 256 elsewhere,
              or fewer where memory does not suffice.
              memory_gb: what may be used, in 10^9 bytes and with the weights; None: what is free.
@@ -91,6 +93,8 @@ def load_model(
     """
     if attention not in get_args(Attention):
         raise ModelError(f"attention {attention!r} is none: use {', '.join(get_args(Attention))}")
+    if graphs not in get_args(GraphUse):
+        raise ModelError(f"graphs {graphs!r} is none: use {', '.join(get_args(GraphUse))}")
     where = find_device(device)
     kind = find_dtype(dtype, where)
     options: dict[str, Any] = {"dtype": kind}
@@ -126,6 +130,7 @@ def load_model(
         module,
         tokenizer,
         attention=attention,
+        graphs=graphs,
         max_rows=max_rows,
         memory_gb=memory_gb,
         context=context_length(name, home=home),
@@ -138,6 +143,7 @@ def prepare(
     tokenizer: Any,
     *,
     attention: Attention = "auto",
+    graphs: GraphUse = "auto",
     max_rows: int | None = None,
     memory_gb: float | None = None,
     context: int | None = None,
@@ -155,7 +161,7 @@ def prepare(
     head = Head(module)
     decoder = module.base_model
     check_head(head, decoder, module)
-    way, kind = choose(module, attention)
+    way, kind = choose(module, attention, graphs)
     memory = plan_memory(
         module,
         way,

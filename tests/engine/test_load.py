@@ -15,6 +15,7 @@ from prelogit.engine.load import load_model
     ("options", "cure"),
     [
         ({"attention": "flash"}, "auto, shared, sdpa, eager"),
+        ({"graphs": "on"}, "auto, off"),
         ({"dtype": "int8"}, "float32, bfloat16, float16"),
         ({"device": "cuda:99"}, "device cpu or auto"),
         ({"device": "gpu"}, "auto, cpu, cuda or cuda:N"),
