@@ -75,7 +75,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             store=store,
             publisher=publisher,
             rewards=rewards,
-            text=ModelText(settings.model, settings.home),
+            texts={name: ModelText(name, settings.home) for name in settings.offered},
         )
         publisher.start()
         stack.push_async_callback(run_in_threadpool, publisher.stop)

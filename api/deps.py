@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, TypeVar
 
@@ -31,7 +31,7 @@ class Gateway:
     store: sessionmaker[Session]
     publisher: Publisher
     rewards: RewardCatalog
-    text: ModelText
+    texts: Mapping[str, ModelText]  # of every model that is offered, by its name
     started: float = field(default_factory=time.time)  # Unix seconds
     stopping: threading.Event = field(default_factory=threading.Event)
 

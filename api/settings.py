@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from prelogit.wire.models import ModelNames, offered_models
 
 QUEUE_SCHEMES = ("redis", "rediss", "redis+socket", "sentinel")
 
@@ -14,8 +16,9 @@ QUEUE_SCHEMES = ("redis", "rediss", "redis+socket", "sentinel")
 class Settings(BaseSettings):
     """Settings of the gateway process. Times are in seconds, sizes in bytes.
 
+    models: what jobs can name, None: ``model`` alone. Without ``model``, its first is the default.
     max_samples: most candidates of one prompt, for the method and for each baseline.
-    max_rows, device, dtype: as the workers have them; here they only enter the estimate.
+    max_rows, memory_gb, device, dtype: as the workers have them; here they only enter the estimate.
     outbox_seconds: how often the outbox is looked into without being told to.
     reconcile_seconds: how often lost wake-ups are looked for; resend_seconds: how old a
     wake-up that nobody followed must be to be sent again.
@@ -37,6 +40,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     model: Annotated[str, Field(min_length=1)] = "smollm2-135m"
+    models: ModelNames = None
     device: str = "auto"
     dtype: str = "auto"
 
@@ -45,6 +49,7 @@ class Settings(BaseSettings):
     max_new_tokens: Annotated[int, Field(ge=1)] = 1024
     max_samples: Annotated[int, Field(ge=1)] = 4096
     max_rows: Annotated[int, Field(ge=1)] | None = None
+    memory_gb: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
     outbox_seconds: Annotated[float, Field(gt=0)] = 1.0
     reconcile_seconds: Annotated[float, Field(gt=0)] = 5.0
@@ -84,6 +89,17 @@ class Settings(BaseSettings):
         if not url.startswith(("http://", "https://")):
             raise ValueError("PRELOGIT_REWARD_URL must begin with http:// or https://")
         return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _first_is_default(self) -> Self:
+        if self.models and "model" not in self.model_fields_set:
+            self.model = self.models[0]
+        return self
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The models that jobs can name; ``model`` is that of jobs that name none."""
+        return offered_models(self.model, self.models)
 
     @property
     def store_url(self) -> str:

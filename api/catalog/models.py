@@ -1,4 +1,4 @@
-"""The model of this installation, as far as it can be known without loading its weights."""
+"""The models of this installation, as far as they can be known without loading their weights."""
 
 from __future__ import annotations
 
@@ -11,9 +11,16 @@ from huggingface_hub import try_to_load_from_cache
 from pydantic import BaseModel
 
 from prelogit.core.errors import ModelError
+from prelogit.core.memory import (
+    GB,
+    ROWS,
+    MemoryPlan,
+    build_of,
+    footprint,
+    most_fitting,
+    weights_of,
+)
 from prelogit.text import context_length, load_tokenizer, model_folder
-
-BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 class Text(NamedTuple):
@@ -35,13 +42,15 @@ class ModelLimits(BaseModel):
 class ModelEntry(BaseModel):
     """One entry of ``GET /v1/models``; ``problem`` says why it is not ready, and the cure.
 
-    ``context_length``: tokens of prompt and answer together. ``workers``: how many serve it now.
+    ``default``: of jobs that name no model. ``context_length``: tokens of prompt and answer
+    together. ``workers``: how many serve it now; jobs for a model without one wait for it.
     """
 
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: Literal["prelogit"] = "prelogit"
+    default: bool
     ready: bool
     problem: str | None
     context_length: int | None
@@ -105,24 +114,34 @@ class ModelText:
 
 
 def memory_bytes(
-    shape: dict[str, Any], *, dtype: str, rows: int, prefix_tokens: int, new_tokens: int
+    shape: dict[str, Any],
+    *,
+    dtype: str,
+    on_cpu: bool,
+    rows: int,
+    max_rows: int | None,
+    memory_gb: float | None,
+    prompt_tokens: list[int],
+    new_tokens: int,
 ) -> int | None:
-    """Weights plus keys and values of a decoder like Llama's, estimated from its config.json.
+    """What a worker would hold at most, estimated from the model's config.json.
 
-    Args:    rows: samples decoded together. prefix_tokens: of all prompts decoded together,
-             each kept once. new_tokens: of one row.
+    Args:    rows: samples that may be decoded together; max_rows and memory_gb, as the workers
+             have them, bound these. prompt_tokens: of the prompts decoded together, the
+             longest first. new_tokens: of one row.
     Returns: None when the configuration lacks a number that is needed.
     """
-    try:
-        width, layers = int(shape["hidden_size"]), int(shape["num_hidden_layers"])
-        heads, inner = int(shape["num_attention_heads"]), int(shape["intermediate_size"])
-        vocabulary = int(shape["vocab_size"])
-        kv_heads = int(shape.get("num_key_value_heads") or heads)
-        head = int(shape.get("head_dim") or width // heads)
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+    build = build_of(shape)
+    if build is None:
         return None
-    tables = vocabulary * width * (1 if shape.get("tie_word_embeddings", True) else 2)
-    attention = width * head * (2 * heads + 2 * kv_heads)
-    weights = tables + layers * (attention + 3 * width * inner + 2 * width) + width
-    keys_values = 2 * layers * kv_heads * head * (prefix_tokens + rows * new_tokens)
-    return (weights + keys_values) * BYTES.get(dtype, BYTES["float32"])
+    weights = weights_of(build, dtype, packed=on_cpu)
+    budget = None if memory_gb is None else int(memory_gb * GB)
+    wanted = min(max_rows or ROWS["cpu" if on_cpu else "other"], rows)
+    plan = MemoryPlan(budget, footprint(build, dtype, weights=weights, on_cpu=on_cpu), wanted)
+    longest, others = prompt_tokens[0], plan.prefix_bytes(sum(prompt_tokens[1:]))
+
+    def need(count: int) -> int:
+        return weights + plan.footprint.fixed + others + plan.need(count, longest, new_tokens)
+
+    fit = most_fitting(wanted, lambda count: budget is None or need(count) <= budget)
+    return need(max(1, fit))

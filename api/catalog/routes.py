@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel
 
 from api.catalog.methods import Methods, method_entries
-from api.catalog.models import ModelEntry, ModelLimits, Models
-from api.deps import Here
+from api.catalog.models import ModelEntry, ModelLimits, Models, ModelText
+from api.deps import Gateway, Here
 from api.openapi import problems
 from db import presence
 from db.session import reading
@@ -25,22 +26,27 @@ class Rewards(BaseModel):
     data: list[RewardInfo]
 
 
-@router.get("/models", summary="The model that is served", responses=problems())
+@router.get("/models", summary="Models that a job can name", responses=problems())
 def models(here: Here) -> Models:
-    """One entry: an installation serves one model. Limits are those of one job."""
-    problem = here.text.problem()
-    settings = here.settings
+    """Each with the number of workers that serve it now. Limits are those of one job."""
     with reading(here.store) as session:
-        alive = presence.alive(session, settings.worker_silence_seconds)
-    entry = ModelEntry(
-        id=settings.model,
+        alive = presence.alive(session, here.settings.worker_silence_seconds)
+    serving = Counter(worker.model for worker in alive)
+    return Models(data=[_entry(here, text, serving[text.name]) for text in here.texts.values()])
+
+
+def _entry(here: Gateway, text: ModelText, workers: int) -> ModelEntry:
+    settings, problem = here.settings, text.problem()
+    return ModelEntry(
+        id=text.name,
         created=int(here.started),
+        default=text.name == settings.model,
         ready=problem is None,
         problem=problem,
-        context_length=None if problem else here.text.load().context_length,
+        context_length=None if problem else text.load().context_length,
         device=settings.device,
         dtype=settings.dtype,
-        workers=sum(worker.model == settings.model for worker in alive),
+        workers=workers,
         limits=ModelLimits(
             prompts=settings.max_prompts,
             max_new_tokens=settings.max_new_tokens,
@@ -48,7 +54,6 @@ def models(here: Here) -> Models:
             body_bytes=settings.max_body_bytes,
         ),
     )
-    return Models(data=[entry])
 
 
 @router.get("/methods", summary="Methods and their parameters", responses=problems())

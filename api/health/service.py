@@ -90,19 +90,24 @@ def _workers(here: Gateway) -> str | None:
         return "cannot be seen while the store does not answer"
     if not alive:
         return f"no worker has been heard of for {seconds:g} s: {START_WORKER}"
-    model = here.settings.model
-    serving = [worker for worker in alive if worker.model == model]
-    if not serving:
-        others = ", ".join(sorted({worker.model for worker in alive}))
+    served = {worker.model for worker in alive}
+    missing = [model for model in here.settings.offered if model not in served]
+    if missing:
         return (
-            f"no worker serves the model {model!r}, only {others}: start gateway and workers "
-            "with the same PRELOGIT_MODEL"
+            f"no worker serves {_named(missing)}, only {', '.join(sorted(served))}: start a worker "
+            "with that PRELOGIT_MODEL, written as the gateway has it; jobs for it wait meanwhile"
         )
     return None
 
 
 def _model(here: Gateway) -> str | None:
-    return here.text.problem()
+    problems = [problem for text in here.texts.values() if (problem := text.problem())]
+    return "; ".join(problems) or None
+
+
+def _named(models: list[str]) -> str:
+    word = "the model" if len(models) == 1 else "the models"
+    return f"{word} {', '.join(map(repr, models))}"
 
 
 CHECKS: dict[PartName, Callable[[Gateway], str | None]] = {

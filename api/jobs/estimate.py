@@ -15,7 +15,6 @@ from prelogit.wire.jobs import JobRequest
 from prelogit.wire.problem import FieldProblem
 
 JOBS_LOOKED_AT = 10
-ROWS = {"cpu": 128, "other": 256}  # what the engine decodes together when nothing is set
 
 
 class Estimate(BaseModel):
@@ -23,8 +22,8 @@ class Estimate(BaseModel):
 
     ``candidates`` counts the method's and the baselines', ``generated_tokens_max`` what they
     cost when none ends early. ``seconds``: at the rate of this store's latest jobs, null while
-    there are none. ``memory_bytes``: weights, keys and values, null where the model's
-    configuration is not at hand. ``problems``: why a real post would be refused.
+    there are none. ``memory_bytes``: weights, keys and values, and what a step works with, by the
+    worker's memory model; null where the model's configuration is not at hand. ``problems``: why a real post would be refused.
     """
 
     prompts: int
@@ -59,7 +58,7 @@ def estimate(checked: Checked, here: Gateway, session: Session) -> Estimate:
     arms = (request.method, *request.baselines)
     candidates = len(request.prompts) * sum(arm.samples for arm in arms)
     tokens = candidates * request.max_new_tokens
-    rate = measured_rate(session, here.settings.model)
+    rate = measured_rate(session, str(request.model))
     seconds = None
     if rate is not None:
         seconds = tokens * rate.seconds_per_token + candidates * rate.seconds_per_candidate
@@ -89,8 +88,9 @@ def measured_rate(session: Session, model: str) -> Rate | None:
 
 
 def _memory(request: JobRequest, checked: Checked, here: Gateway) -> int | None:
-    shape = here.text.shape()
-    if shape is None:
+    text = here.texts.get(str(request.model))
+    shape = text and text.shape()
+    if not shape:
         return None
     method, settings = request.method, here.settings
     on_cpu = settings.device in ("auto", "cpu")
@@ -103,7 +103,10 @@ def _memory(request: JobRequest, checked: Checked, here: Gateway) -> int | None:
     return memory_bytes(
         shape,
         dtype=dtype,
-        rows=min(settings.max_rows or ROWS["cpu" if on_cpu else "other"], together * widest),
-        prefix_tokens=sum(longest),
+        on_cpu=on_cpu,
+        rows=together * widest,
+        max_rows=settings.max_rows,
+        memory_gb=settings.memory_gb,
+        prompt_tokens=longest or [1],
         new_tokens=request.max_new_tokens,
     )

@@ -74,11 +74,11 @@ def _too_long(place: int, count: int, request: JobRequest, context: int) -> Fiel
 
 
 def _model(request: JobRequest, settings: Settings) -> Iterator[FieldProblem]:
-    if request.model != settings.model:
+    if request.model not in settings.offered:
         yield FieldProblem(
             field="model",
             message=f"{request.model!r} is not offered by this installation",
-            allowed=[settings.model],
+            allowed=list(settings.offered),
         )
 
 

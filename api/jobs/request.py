@@ -54,7 +54,7 @@ def check_job(raw: bytes, here: Gateway) -> Checked:
     problems = job_problems(request, here.settings, here.rewards)
     if any(problem.field in ("model", "prompts") for problem in problems):
         return Checked(request, {}, problems)  # counting would tell nothing, or take too long
-    counted = count_prompts(request, here.text.load())
+    counted = count_prompts(request, here.texts[str(request.model)].load())
     return Checked(request, counted.tokens, [*problems, *counted.problems])
 
 

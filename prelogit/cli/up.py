@@ -28,7 +28,9 @@ def up(
     home: Annotated[
         Path | None, typer.Option(help="Folder for data, models and logs (PRELOGIT_HOME).")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="How many workers; 1 by default.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Workers for each model; 1 by default.")
+    ] = None,
     reward_port: Annotated[
         int | None,
         typer.Option(help="Port of the reward service (PRELOGIT_REWARD_PORT, 8100); 0: any."),

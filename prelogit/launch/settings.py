@@ -6,19 +6,24 @@ The children read the rest of those variables themselves.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from prelogit.core.errors import LaunchError
 from prelogit.text import EMBEDDED
+from prelogit.wire.models import ModelNames, offered_models
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class UpSettings(BaseSettings):
-    """Settings of the supervisor. A URL that is set means: use that, and start none."""
+    """Settings of the supervisor. A URL that is set means: use that, and start none.
+
+    workers: how many for each model. models: None means ``model`` alone; without ``model`` the
+    first of them is the default.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="PRELOGIT_",
@@ -33,6 +38,7 @@ class UpSettings(BaseSettings):
     port: Port = 8000
     reward_port: Port = 8100
     model: Annotated[str, Field(min_length=1)] = EMBEDDED
+    models: ModelNames = None
     device: str = "auto"
     database_url: Annotated[str | None, Field(repr=False)] = None
     redis_url: Annotated[str | None, Field(repr=False)] = None
@@ -43,6 +49,17 @@ class UpSettings(BaseSettings):
     @classmethod
     def _expand(cls, home: Path) -> Path:
         return home.expanduser().absolute()
+
+    @model_validator(mode="after")
+    def _first_is_default(self) -> Self:
+        if self.models and "model" not in self.model_fields_set:
+            self.model = self.models[0]
+        return self
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The models that jobs can name; ``model`` is that of jobs that name none."""
+        return offered_models(self.model, self.models)
 
 
 def up_settings(**given: Any) -> UpSettings:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import prelogit
 from prelogit.core.errors import LaunchError
 from prelogit.launch.child import ChildSpec
+from prelogit.launch.gpus import VISIBLE, gpu_share
 from prelogit.launch.settings import UpSettings
 from prelogit.launch.valkey import Valkey
+from prelogit.text import EMBEDDED
 
 REWARD_HOST = "127.0.0.1"
 
@@ -40,6 +43,7 @@ def service_env(settings: UpSettings, outer: Mapping[str, str]) -> dict[str, str
         "PRELOGIT_HOME": str(settings.home),
         "PRELOGIT_HOST": settings.host,
         "PRELOGIT_MODEL": settings.model,
+        "PRELOGIT_MODELS": json.dumps(settings.offered),
         "PRELOGIT_DEVICE": settings.device,
     }
     if settings.database_url is not None:
@@ -54,15 +58,27 @@ def valkey_spec(valkey: Valkey) -> ChildSpec:
 
 def prepare_spec(settings: UpSettings, outer: Mapping[str, str]) -> ChildSpec:
     """Prepares the embedded model, then ends; SIGINT lets it remove what it has half done."""
-    argv = (*_python("prelogit.engine.embedded"), settings.model)
+    argv = (*_python("prelogit.engine.embedded"), EMBEDDED)
     env = {**service_env(settings, outer), "TQDM_DISABLE": "1"}  # a bar makes no line of a log
     return ChildSpec("model", argv, env, signal.SIGINT)
 
 
+def gpus_spec(settings: UpSettings, outer: Mapping[str, str]) -> ChildSpec:
+    """Prints how many GPUs there are, then ends."""
+    return ChildSpec("gpus", _python("prelogit.launch.gpus"), service_env(settings, outer))
+
+
 def service_specs(
-    settings: UpSettings, queue_url: str, outer: Mapping[str, str], cores: int
+    settings: UpSettings,
+    queue_url: str,
+    outer: Mapping[str, str],
+    cores: int,
+    gpus: Sequence[str] = (),
 ) -> list[ChildSpec]:
-    """Reward service (unless there is one), workers, gateway: in the order of their start."""
+    """Reward service (unless there is one), workers, gateway: in the order of their start.
+
+    gpus: names of those that the workers share out among them; without any, all see all.
+    """
     reward_url = settings.reward_url or f"http://{REWARD_HOST}:{settings.reward_port}"
     env = {
         **service_env(settings, outer),
@@ -70,7 +86,8 @@ def service_specs(
         "PRELOGIT_REWARD_URL": reward_url,
         "PRELOGIT_PORT": str(settings.port),
     }
-    reward_threads, worker_threads = thread_counts(cores, settings.workers)
+    models = [model for model in settings.offered for _ in range(settings.workers)]
+    reward_threads, worker_threads = thread_counts(cores, len(models))
     specs = []
     if settings.reward_url is None:
         own = {
@@ -79,9 +96,11 @@ def service_specs(
         }
         own |= _threads(outer, reward_threads)
         specs.append(ChildSpec("reward", _python("reward_service"), {**env, **own}))
-    for number in range(1, settings.workers + 1):
-        name = "worker" if settings.workers == 1 else f"worker-{number}"
-        own = _threads(outer, worker_threads)
+    for place, model in enumerate(models):
+        name = "worker" if len(models) == 1 else f"worker-{place + 1}"
+        own = {"PRELOGIT_MODEL": model, **_threads(outer, worker_threads)}
+        if gpus:
+            own[VISIBLE] = ",".join(gpu_share(gpus, place, len(models)))
         specs.append(ChildSpec(name, _python("workers"), {**env, **own}, grace_seconds=20.0))
     specs.append(ChildSpec("gateway", _python("api"), env))
     return specs

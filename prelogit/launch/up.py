@@ -7,12 +7,13 @@ import contextlib
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from prelogit.core.errors import LaunchError
 from prelogit.launch import valkey
+from prelogit.launch.gpus import visible_gpus
 from prelogit.launch.home import locked, open_home
 from prelogit.launch.logs import Logs
 from prelogit.launch.note import write_note
@@ -21,6 +22,7 @@ from prelogit.launch.ready import reachable, wait_ready
 from prelogit.launch.settings import UpSettings
 from prelogit.launch.stack import (
     REWARD_HOST,
+    gpus_spec,
     prepare_spec,
     service_specs,
     services_root,
@@ -50,8 +52,9 @@ def up(settings: UpSettings, *, log: IO[str], on_ready: Callable[[str], None]) -
     Raises: LaunchError: it cannot be started; says why and the cure. ModelError: no such model.
     """
     services_root()
-    if settings.model != EMBEDDED:
-        context_length(settings.model, home=settings.home)  # known before anything is started
+    for model in settings.offered:
+        if model != EMBEDDED:
+            context_length(model, home=settings.home)  # known before anything is started
     binary = valkey.find_server() if settings.redis_url is None else None
     open_home(settings.home)
     with locked(settings.home) as lock:
@@ -111,7 +114,7 @@ async def _bring_up(
     supervisor: Supervisor, ground: Ground, logs: Logs, on_ready: Callable[[str], None]
 ) -> None:
     settings, outer = ground.settings, dict(os.environ)
-    if settings.model == EMBEDDED and not _prepared(settings):
+    if EMBEDDED in settings.offered and not _prepared(settings):
         logs.say(f"preparing the model {EMBEDDED} in {settings.home}: once, less than a minute")
         if await supervisor.once(prepare_spec(settings, outer)) != 0:
             last = logs.last("model")
@@ -122,11 +125,25 @@ async def _bring_up(
         supervisor.start(valkey_spec(queue))
         await queue.ready()
         queue_url = queue.url
-    for spec in service_specs(settings, queue_url or "", outer, _cores()):
+    gpus = await _gpus(supervisor, settings, logs, outer)
+    for spec in service_specs(settings, queue_url or "", outer, _cores(), gpus):
         supervisor.start(spec)
     await wait_ready(ground.url, lambda parts: logs.say(f"waiting for: {parts}"))
     supervisor.settle()
     on_ready(ground.url)
+
+
+async def _gpus(
+    supervisor: Supervisor, settings: UpSettings, logs: Logs, outer: Mapping[str, str]
+) -> tuple[str, ...]:
+    """The GPUs that the workers share out among them; none where nothing is to be shared out."""
+    alone = settings.workers * len(settings.offered) == 1
+    if alone or settings.device not in ("auto", "cuda"):
+        return ()
+    code = await supervisor.once(gpus_spec(settings, outer))
+    last = logs.last("gpus")
+    count = int(last[-1]) if code == 0 and last and last[-1].isdigit() else 0
+    return visible_gpus(count, outer)
 
 
 def _watch_signals(supervisor: Supervisor, logs: Logs) -> asyncio.Event:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,17 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     (folder / "config.json").write_text(json.dumps(shape))
     return folder
+
+
+@pytest.fixture(scope="session")
+def other_model(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> str:
+    """The name of a second model, which is the first one with half the context."""
+    folder = tmp_path_factory.mktemp("other") / "model"
+    shutil.copytree(model_folder, folder)
+    shape = json.loads((folder / "config.json").read_text())
+    shape |= {"max_position_embeddings": CONTEXT_LENGTH // 2, "hidden_size": 16}
+    (folder / "config.json").write_text(json.dumps(shape))
+    return str(folder)
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,17 @@ def test_the_model_with_its_limits(gateway: Running) -> None:
     assert gateway.get("/v1/models").json()["data"][0]["workers"] == 1
 
 
+def test_several_models_each_with_its_workers(start: Start, other_model: str) -> None:
+    gateway = start(models=(other_model,))
+    worker = Worker(gateway.inside.store)
+    worker.beat(other_model)
+    first, second = gateway.get("/v1/models").json()["data"]
+    assert (first["id"], first["default"]) == (gateway.settings.model, True)
+    assert (first["workers"], first["context_length"]) == (0, CONTEXT_LENGTH)
+    assert (second["id"], second["default"]) == (other_model, False)
+    assert (second["workers"], second["context_length"]) == (1, CONTEXT_LENGTH // 2)
+
+
 def test_a_model_that_is_not_prepared_says_so(start: Start) -> None:
     (model,) = start(model="smollm2-135m").get("/v1/models").json()["data"]
     assert not model["ready"]

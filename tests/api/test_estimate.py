@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.api.conftest import Start
 from tests.api.running import Running
 from tests.api.worker import Worker
 
@@ -35,11 +36,38 @@ def test_counts_every_candidate_and_token(gateway: Running) -> None:
 
 def test_memory_follows_from_the_configuration(gateway: Running) -> None:
     body = {"prompts": ["one"], "method": {"name": "bon", "n": 3}, "max_new_tokens": 10}
-    found = estimate(gateway, body)
-    # 8 wide, 2 layers, 2 heads and 1 of keys and values of 4, 16 inside, 10 words, tied.
-    weights = 10 * 8 + 2 * (8 * 4 * (2 * 2 + 2 * 1) + 3 * 8 * 16 + 2 * 8) + 8
-    keys_values = 2 * 2 * 1 * 4 * (3 + 3 * 10)
-    assert found["memory_bytes"] == 4 * (weights + keys_values)
+    found = estimate(gateway, body)["memory_bytes"]
+    # 8 wide, 2 layers, 2 heads and 1 of keys and values of 4, 16 inside, 10 words, tied but packed.
+    weights = 2 * 10 * 8 + 2 * (8 * 4 * (2 * 2 + 2 * 1) + 3 * 8 * 16 + 2 * 8) + 8
+    token = 4 * 2 * 2 * 1 * 4
+    # Room for rows and their tokens is made in sixteens.
+    kept = 4 * weights + token * (3 + 16 * 16)
+    assert kept < found < kept + 3 * 2000
+    # What depends on the request is exact: a prompt token, and sixteen more new ones.
+    assert estimate(gateway, {**body, "prompts": ["one two"]})["memory_bytes"] == found + token
+    assert estimate(gateway, {**body, "max_new_tokens": 16})["memory_bytes"] == found
+    longer = estimate(gateway, {**body, "max_new_tokens": 17})["memory_bytes"]
+    assert longer == found + token * 16 * 16
+
+
+def test_memory_is_bounded_as_the_workers_are(start: Start) -> None:
+    gateway = start(memory_gb=0.0001)
+    body = {"prompts": ["one"], "method": {"name": "bon", "n": 100}, "max_new_tokens": 10}
+    assert 50_000 < estimate(gateway, body)["memory_bytes"] <= 100_000
+    assert estimate(start(), body)["memory_bytes"] > 100_000
+
+
+def test_memory_and_time_are_those_of_the_model_that_is_named(
+    start: Start, other_model: str
+) -> None:
+    gateway = start(models=(other_model,))
+    gateway.job({"prompts": ["a"]})
+    Worker(gateway.inside.store).run_all()
+    body = {"prompts": ["one"], "metadata": {"measured": "x"}}
+    first, second = estimate(gateway, body), estimate(gateway, {**body, "model": other_model})
+    assert first["seconds"] > 0
+    assert second["seconds"] is None
+    assert second["memory_bytes"] > first["memory_bytes"]
 
 
 def test_problems_are_those_that_a_post_is_refused_for(gateway: Running) -> None:

@@ -57,6 +57,22 @@ def test_a_worker_with_another_model_is_not_enough(start: Start) -> None:
     assert "PRELOGIT_MODEL" in problem
 
 
+def test_every_offered_model_needs_a_worker(start: Start, other_model: str) -> None:
+    gateway = start(models=(other_model,))
+    Worker(gateway.inside.store).beat(gateway.settings.model)
+    parts = gateway.get("/health/ready").json()["parts"]
+    assert repr(other_model) in parts["workers"]["problem"]
+    assert repr(gateway.settings.model) not in parts["workers"]["problem"]
+    assert parts["model"]["ok"]
+    Worker(gateway.inside.store, "second").beat(other_model)
+    assert gateway.get("/health/ready").json()["parts"]["workers"]["ok"]
+
+
+def test_every_model_that_cannot_be_counted_with_is_named(start: Start) -> None:
+    problem = start(models=("/no/such/model",)).get("/health/ready").json()["parts"]["model"]
+    assert "/no/such/model" in problem["problem"]
+
+
 def test_a_silent_worker_is_missed(start: Start) -> None:
     gateway = start(worker_silence_seconds=0.001)
     Worker(gateway.inside.store).beat(gateway.settings.model)

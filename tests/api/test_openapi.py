@@ -41,7 +41,7 @@ def test_every_answer_is_as_described(
     worker = Worker(gateway.inside.store)
     worker.beat(gateway.settings.model)
     ended = gateway.job({"prompts": ["a", "b"]})["id"]
-    (group,) = eventually(lambda: woken(own_valkey.url))
+    (group,) = eventually(lambda: woken(own_valkey.url, gateway.settings.model))
     worker.run(worker.claim(group))
     queued = gateway.job()["id"]
     schema = schemathesis.openapi.from_url(f"{gateway.client.base_url}/openapi.json")

@@ -26,6 +26,24 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hidden" not in repr(settings)
 
 
+def test_models_are_listed_and_the_first_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PRELOGIT_MODEL", raising=False)
+    assert Settings(_env_file=None).offered == ("smollm2-135m",)
+    monkeypatch.setenv("PRELOGIT_MODELS", "meta/one, two")
+    settings = Settings(_env_file=None)
+    assert (settings.model, settings.offered) == ("meta/one", ("meta/one", "two"))
+    monkeypatch.setenv("PRELOGIT_MODEL", "two")
+    settings = Settings(_env_file=None)
+    assert (settings.model, settings.offered) == ("two", ("meta/one", "two"))
+    monkeypatch.setenv("PRELOGIT_MODEL", "three")
+    assert Settings(_env_file=None).offered == ("three", "meta/one", "two")
+    monkeypatch.setenv("PRELOGIT_MODELS", "")
+    assert Settings(_env_file=None).offered == ("three",)
+    monkeypatch.setenv("PRELOGIT_MODELS", '["one", 2]')
+    with pytest.raises(ValidationError, match="models"):
+        Settings(_env_file=None)
+
+
 @pytest.mark.parametrize(
     "url", ["redis+unix:///s", "socket:///s", "unix:///s", "valkey://h", "localhost:6379"]
 )

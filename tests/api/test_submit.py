@@ -93,6 +93,22 @@ def test_what_is_offered_is_said(gateway: Running) -> None:
     assert "did you mean 'relevance'?" in by_field["reward.name"]["message"]
 
 
+def test_a_job_names_one_of_the_models(start: Start, other_model: str) -> None:
+    gateway = start(models=(other_model,))
+    offered = [gateway.settings.model, other_model]
+    for named, model in ((None, offered[0]), (offered[0], offered[0]), (other_model, other_model)):
+        job = gateway.job({"prompts": ["a"], "model": named})
+        assert (job["status"], job["request"]["model"]) == ("queued", model)
+    refused = assert_problem(gateway.post({"prompts": ["a"], "model": "another"}), 422)
+    assert [error["allowed"] for error in refused["errors"]] == [offered]
+    # The other's context is half as long: prompts are counted with the model of the job.
+    long = {"prompts": ["w " * 150], "max_new_tokens": 16}
+    assert gateway.post(long).status_code == 202
+    assert fields_of(assert_problem(gateway.post({**long, "model": other_model}), 422)) == [
+        "prompts.0"
+    ]
+
+
 def test_nan_is_refused_by_name(gateway: Running) -> None:
     answer = gateway.client.post(
         "/v1/jobs",

@@ -27,6 +27,23 @@ def test_every_group_of_a_posted_job_is_woken(start: Start, own_valkey: Valkey) 
     assert {prompt.prompt_id for prompt in claimed} == {"p1", "p2", "p3"}
 
 
+def test_each_model_is_woken_on_its_own_queue(
+    start: Start, own_valkey: Valkey, other_model: str
+) -> None:
+    gateway = start(
+        redis_url=own_valkey.url,
+        models=(other_model,),
+        reconcile_seconds=0.1,
+        resend_seconds=0.5,
+    )
+    jobs = {name: gateway.job({"prompts": ["a"], "model": name}) for name in gateway.inside.texts}
+    groups = {name: eventually(lambda n=name: woken(own_valkey.url, n))[0] for name in jobs}
+    worker = Worker(gateway.inside.store)
+    for name, job in jobs.items():
+        eventually(lambda n=name: woken(own_valkey.url, n)[:2] == [groups[n]] * 2)  # and again
+        assert worker.claim(groups[name]).job_id == job["id"]
+
+
 def test_a_repeated_post_wakes_nobody_twice(start: Start, own_valkey: Valkey) -> None:
     gateway = start(redis_url=own_valkey.url)
     gateway.post({"prompts": ["a"]}, Idempotency_Key="k")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ import pytest
 
 from prelogit.core.errors import LaunchError
 from prelogit.launch import valkey
+from prelogit.launch.gpus import visible_gpus
 from prelogit.launch.ready import reachable
 from prelogit.launch.settings import UpSettings
-from prelogit.launch.stack import service_specs, services_root, thread_counts
+from prelogit.launch.stack import gpus_spec, service_specs, services_root, thread_counts
+from prelogit.wire.models import model_names
 
 
 def settings(tmp_path: Path, **changes: Any) -> UpSettings:
@@ -40,6 +43,59 @@ def test_a_reward_service_of_the_users_own_is_used_and_none_started(tmp_path: Pa
     assert [spec.name for spec in specs] == ["worker-1", "worker-2", "gateway"]
     assert {spec.env["PRELOGIT_REWARD_URL"] for spec in specs} == {"http://r:1"}
     assert {spec.env["PRELOGIT_DATABASE_URL"] for spec in specs} == {"postgresql://u@h/d"}
+
+
+def test_every_model_gets_its_workers_and_all_services_know_all_models(tmp_path: Path) -> None:
+    mine = settings(tmp_path, models=("meta/one", "two"), workers=2)
+    specs = service_specs(mine, "redis://q", {}, 8)
+    workers = [spec for spec in specs if spec.name.startswith("worker")]
+    assert [spec.name for spec in workers] == [f"worker-{number}" for number in (1, 2, 3, 4)]
+    served = [spec.env["PRELOGIT_MODEL"] for spec in workers]
+    assert served == ["meta/one", "meta/one", "two", "two"]
+    assert {spec.env["OMP_NUM_THREADS"] for spec in workers} == {"2"}
+    gateway = specs[-1]
+    assert gateway.env["PRELOGIT_MODEL"] == "meta/one"
+    assert model_names(gateway.env["PRELOGIT_MODELS"]) == ["meta/one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "shares"),
+    [
+        (("0", "1", "2"), ["0", "1", "2"]),
+        (("0", "1"), ["0", "1", "0"]),
+        (("GPU-a",), ["GPU-a"] * 3),
+        (("0", "1", "2", "3"), ["0", "1", "2,3"]),
+        ((), [None] * 3),
+    ],
+)
+def test_workers_share_out_the_gpus(
+    tmp_path: Path, gpus: tuple[str, ...], shares: list[str | None]
+) -> None:
+    specs = service_specs(settings(tmp_path, workers=3), "redis://q", {}, 8, gpus)
+    seen = {spec.name: spec.env.get("CUDA_VISIBLE_DEVICES") for spec in specs}
+    assert [seen[f"worker-{number}"] for number in (1, 2, 3)] == shares
+    assert seen["gateway"] is seen["reward"] is None
+
+
+@pytest.mark.parametrize(
+    ("count", "outer", "names"),
+    [
+        (2, {}, ("0", "1")),
+        (2, {"CUDA_VISIBLE_DEVICES": "3, 1"}, ("3", "1")),
+        (1, {"CUDA_VISIBLE_DEVICES": "GPU-a,nonsense"}, ("GPU-a",)),
+        (0, {"CUDA_VISIBLE_DEVICES": ""}, ()),
+    ],
+)
+def test_what_the_user_hides_is_not_dealt_out(
+    count: int, outer: dict[str, str], names: tuple[str, ...]
+) -> None:
+    assert visible_gpus(count, outer) == names
+
+
+def test_the_gpus_are_counted_in_a_process_of_its_own(tmp_path: Path) -> None:
+    spec = gpus_spec(settings(tmp_path), {"CUDA_VISIBLE_DEVICES": ""})
+    done = subprocess.run(spec.argv, env=spec.env, capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
 
 
 @pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 1), (4, 1), (8, 3), (64, 2)])

@@ -18,6 +18,7 @@ import pytest
 from prelogit import AISP, Client
 from prelogit.client import JobHandle
 from tests.launch.started import Started
+from tests.workers.services import save_model
 
 if sys.platform != "linux":
     pytest.skip("/proc shows what is left behind", allow_module_level=True)
@@ -116,6 +117,23 @@ def test_a_killed_supervisor_leaves_nothing_and_the_next_goes_on(up: Up) -> None
         ended = client.job(job.id).wait(240)
     assert ended.status == "succeeded"
     assert ended.counts.succeeded == 8
+
+
+def test_two_models_are_served_side_by_side(up: Up, model_folder: str, tmp_path: Path) -> None:
+    other = save_model(tmp_path / "other")
+    stack = up(PRELOGIT_MODEL="", PRELOGIT_MODELS=f"{model_folder},{other}")
+    with Client(url_of(stack)) as client:
+        jobs = {
+            model: client.submit(["one"], model=model, method=AISP(n=4), max_new_tokens=4)
+            for model in (model_folder, other)
+        }
+        for model, job in jobs.items():
+            assert job.wait(120).status == "succeeded"
+            assert [one.model.name for one in job.results() if one.model] == [model]
+        assert len(processes(stack)["worker"]) == 2
+    stack.signal(signal.SIGINT)
+    stack.wait_gone()
+    assert stack.process.returncode == 0
 
 
 @pytest.mark.parametrize(

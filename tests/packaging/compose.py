@@ -30,8 +30,8 @@ def variables() -> dict[str, tuple[str, str]]:
     }
 
 
-def composed(env: Mapping[str, str] = SECRETS) -> dict[str, Any]:
-    """The file with these variables.
+def composed(env: Mapping[str, str] = SECRETS, text: str = TEXT) -> dict[str, Any]:
+    """The file, or a changed text of it, with these variables.
 
     Raises: KeyError: a variable that must be set is not.
     """
@@ -44,7 +44,7 @@ def composed(env: Mapping[str, str] = SECRETS) -> dict[str, Any]:
             raise KeyError(name)
         return str(found["rest"])
 
-    read: dict[str, Any] = yaml.safe_load(_VARIABLE.sub(value, TEXT))
+    read: dict[str, Any] = yaml.safe_load(_VARIABLE.sub(value, text))
     return read
 
 

@@ -21,6 +21,7 @@ from tests.packaging.compose import (
     services,
     variables,
 )
+from tests.packaging.pages import blocks
 
 ALL = services()
 OURS = {name: service for name, service in ALL.items() if "build" in service}
@@ -113,6 +114,17 @@ def test_all_processes_agree_on_store_queue_reward_and_model() -> None:
         for name in ("gateway", "worker", "worker-gpu")
     }
     assert len(seen) == 1
+
+
+def test_a_worker_of_a_second_model_is_written_as_the_page_says() -> None:
+    (block,) = blocks(ROOT / "docs" / "larger-models.md", "yaml")
+    text = TEXT.replace("\n  gateway:\n", f"\n{block}\n  gateway:\n")
+    both = "smollm2-135m,Qwen/Qwen2.5-0.5B-Instruct"
+    found = composed({**SECRETS, "PRELOGIT_MODELS": both}, text)["services"]
+    second = found["worker-qwen"]
+    assert {**second, "environment": {}} == {**found["worker"], "environment": {}}
+    models = {environment(found[name])["PRELOGIT_MODEL"] for name in ("worker", "worker-qwen")}
+    assert models == set(environment(found["gateway"])["PRELOGIT_MODELS"].split(","))
 
 
 def test_addresses_name_services_and_the_ports_they_listen_on() -> None:
