@@ -183,7 +183,7 @@ def _folded(
             folded = torch.nn.functional.pad(folded, (0, 0, 0, size - queries))
         pieces = [
             attention(piece, keys, values, scale, softcap)
-            for piece in folded.split(_MOST_QUERIES, dim=2)
+            for piece in torch.split(folded, _MOST_QUERIES, dim=2)
         ]
     else:
         pieces = [attention(folded, keys, values, scale, softcap)]

@@ -105,7 +105,9 @@ class SharedDecoder:
     def forward(self, groups: list[Group], tokens: Tensor) -> None:
         """One call of the model for all rows; positions differ from group to group."""
         # Those of one prompt beside each other, in whatever order they came.
-        parts = dict(zip(groups, tokens.split([group.live for group in groups]), strict=True))
+        parts = dict(
+            zip(groups, torch.split(tokens, [group.live for group in groups]), strict=True)
+        )
         first: dict[int, int] = {}
         for group in groups:
             first.setdefault(id(group.prefix), len(first))

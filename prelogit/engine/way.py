@@ -14,6 +14,7 @@ from prelogit.engine.decoder import Decoder, PlainDecoder, SharedDecoder, Step, 
 from prelogit.engine.graph import GraphDecoder
 from prelogit.engine.prefix import Group
 from prelogit.engine.spread import scattered, sharded
+from prelogit.engine.tape import recorded_later
 
 Attention = Literal["auto", "shared", "sdpa", "eager"]
 GraphUse = Literal["auto", "off"]
@@ -41,7 +42,8 @@ def choose(module: Any, wanted: Attention, graphs: GraphUse = "auto") -> tuple[D
     try:
         want = _probe(plain)
         module.set_attn_implementation(attention.NAME)
-        step = own_step(decoder, config.num_hidden_layers)
+        layers = config.num_hidden_layers
+        step = recorded_later(decoder, layers) if _on_cpu(module) else own_step(decoder, layers)
         shared = SharedDecoder(decoder, step)
         apart = _apart(_probe(shared), want)
         if apart < _tolerance(module):
@@ -84,6 +86,10 @@ def with_graphs(module: Any, shared: SharedDecoder, step: Step, capture: Capture
         stacklevel=5,
     )
     return shared
+
+
+def _on_cpu(module: Any) -> bool:
+    return module.device.type == "cpu" and not scattered(module) and not sharded(module)
 
 
 def _can_capture(module: Any) -> bool:
