@@ -75,6 +75,7 @@ class CudaCapture:
     """Graphs that share one memory pool: they never run at the same time."""
 
     def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._pool = torch.cuda.graph_pool_handle()
 
@@ -83,26 +84,27 @@ class CudaCapture:
 
         Raises: RuntimeError: it waits for the device, or CUDA refuses it.
         """
-        before = torch.cuda.current_stream()
-        strict = torch.cuda.get_sync_debug_mode()
-        graph = torch.cuda.CUDAGraph()
+        strict, before = torch.cuda.get_sync_debug_mode(), torch.cuda.current_stream(self._device)
+        self._stream.wait_stream(before)
         try:
-            self._stream.wait_stream(before)
             with torch.cuda.stream(self._stream):
                 run()  # may still fill caches
                 # An error from here leaves CUDA in order; one from the midst of a capture is
                 # harder to survive.
                 torch.cuda.set_sync_debug_mode("error")
                 run()
+        finally:
             torch.cuda.set_sync_debug_mode(strict)
             before.wait_stream(self._stream)
+        graph = torch.cuda.CUDAGraph()
+        try:
             # thread_local: a reward model in another thread may use the device meanwhile.
             with torch.cuda.graph(
                 graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
             ):
                 run()
-        finally:
-            torch.cuda.set_sync_debug_mode(strict)
+        except BaseException:
             torch.cuda.set_stream(before)  # the capture's own exit does not, when it fails
+            raise
         replay: Callable[[], None] = graph.replay
         return replay
