@@ -18,7 +18,8 @@ class VllmPeer:
     def __init__(self, python: Path, model: str, dtype: str, **numbers: int) -> None:
         options = [str(x) for name, value in numbers.items() for x in (f"--{name}", value)]
         self._process = subprocess.Popen(
-            [str(python), str(CHILD), "--model", model, "--dtype", dtype, *options],
+            # -P: the child's folder holds modules whose names its libraries may use.
+            [str(python), "-P", str(CHILD), "--model", model, "--dtype", dtype, *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

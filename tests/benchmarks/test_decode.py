@@ -50,7 +50,7 @@ def test_vllm_is_asked_for_by_the_python_of_its_venv(
 
 FAKE = """#!{python}
 import json, sys
-assert sys.argv[1].endswith("vllm_child.py"), sys.argv
+assert sys.argv[1] == "-P" and sys.argv[2].endswith("vllm_child.py"), sys.argv
 print(json.dumps({{"ready": True}}), flush=True)
 for line in sys.stdin:
     asked = json.loads(line)
