@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import sys
 import uuid
@@ -46,11 +47,13 @@ def main() -> int:
         return 1
     app = make_app(settings.redis_url, queue_of(desk.model.name))
     register(app, desk)
+    desk.model.on_loss(lambda said: _break(desk, said))
     try:
         status = serve(app, desk)
     finally:
         desk.stopping.set()
         desk.heartbeat.stop()
+        desk.model.close()
     log.info("stopped owner=%s", desk.owner)
     return 1 if desk.broken.is_set() else status
 
@@ -72,6 +75,7 @@ def prepare(settings: Settings) -> Desk:
         graphs=settings.graphs,
         max_rows=settings.max_rows,
         device_map=settings.device_map,
+        tensor_parallel=settings.tensor_parallel,
         home=settings.home,
     )
     owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
@@ -110,6 +114,14 @@ def serve(app: Celery, desk: Desk) -> int:
     )
     worker.start()
     return int(worker.exitcode or 0)
+
+
+def _break(desk: Desk, said: str) -> None:
+    """Part of the model is gone: end, so that a supervisor starts a whole one."""
+    log.error("%s", said)
+    desk.broken.set()
+    desk.stopping.set()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from prelogit.core.errors import PrelogitError
+from prelogit.core.errors import DeviceError, PrelogitError
 
 
 class Failure(NamedTuple):
@@ -23,7 +23,7 @@ def explain(error: Exception) -> Failure:
     """What a failed search says. The exception itself is not kept: its frames hold tensors."""
     name = type(error).__name__
     if isinstance(error, PrelogitError):
-        return Failure(str(error), "", False)
+        return Failure(str(error), "", isinstance(error, DeviceError))
     if _out_of_memory(error):
         reason = (
             f"the model's device ran out of memory on this prompt alone ({name}): lower the "

@@ -20,6 +20,7 @@ class Settings(BaseSettings):
 
     max_rows: most samples decoded at the same time, None leaves it to the device.
     device_map: spreads the model over devices; ``device`` has no say then.
+    tensor_parallel: how many GPUs share each layer, from ``device`` on.
     lease_seconds: a prompt whose worker is silent for so long is given to another one.
     stop_wait_seconds: how long a worker that is told to stop, or whose job was cancelled, goes on
     waiting for rewards that were asked for already.
@@ -40,6 +41,7 @@ class Settings(BaseSettings):
     graphs: Literal["auto", "off"] = "auto"
     max_rows: Annotated[int, Field(ge=1)] | None = None
     device_map: DeviceMap | None = None
+    tensor_parallel: Annotated[int, Field(ge=1)] = 1
 
     reward_timeout_seconds: Seconds = 60.0
     reward_patience_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 300.0

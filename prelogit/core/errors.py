@@ -19,6 +19,10 @@ class ModelError(PrelogitError):
     """A language model that cannot be loaded or does not decode as promised."""
 
 
+class DeviceError(ModelError):
+    """A loaded model that is of no more use to this process, whatever the prompt: load it again."""
+
+
 class MemoryShortError(ModelError):
     """A prompt whose samples do not fit into the device's memory, not even two or one at a time."""
 

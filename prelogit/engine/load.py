@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
-
-from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.utils import logging
 
 from prelogit.core.device_map import DeviceMap
 from prelogit.core.errors import ModelError
@@ -20,11 +17,14 @@ from prelogit.engine.engine import Engine
 from prelogit.engine.head import Head, check_head
 from prelogit.engine.memory import plan_memory
 from prelogit.engine.packed import pack, packable
+from prelogit.engine.parallel import Team
 from prelogit.engine.place import find_device, find_device_map, find_dtype
+from prelogit.engine.read import read_model
 from prelogit.engine.rows_limit import RowsLimit
+from prelogit.engine.split import check_size, load_split
 from prelogit.engine.spread import bridge, scattered
 from prelogit.engine.way import Attention, GraphUse, choose
-from prelogit.engine.weights import whole_weights
+from prelogit.engine.weights import fingerprint_of
 from prelogit.text import EMBEDDED, context_length, model_folder
 
 
@@ -43,6 +43,7 @@ class Model:
     attention: str
     memory: MemoryPlan
     limit: RowsLimit
+    team: Team | None = None  # the processes of a tensor-parallel model
 
     @property
     def max_rows(self) -> int:
@@ -58,6 +59,16 @@ class Model:
     def ref(self) -> ModelRef:
         """Name and fingerprint, as results carry them."""
         return ModelRef(name=self.name, fingerprint=self.fingerprint)
+
+    def close(self) -> None:
+        """End the other processes of a tensor-parallel model; nothing is done for any other."""
+        if self.team is not None:
+            self.team.close()
+
+    def on_loss(self, report: Callable[[str], None]) -> None:
+        """Call ``report``, from another thread, when one of the model's processes has ended early."""
+        if self.team is not None:
+            self.team.on_loss = report
 
     def engine(self) -> Engine:
         """A fresh engine on this model."""
@@ -75,6 +86,7 @@ def load_model(
     max_rows: int | None = None,
     memory_gb: float | None = None,
     device_map: DeviceMap | None = None,
+    tensor_parallel: int = 1,
     home: Path | str | None = None,
 ) -> Model:
     """Load a model by alias, Hugging Face id or folder.
@@ -89,12 +101,15 @@ def load_model(
              memory_gb: what may be used, in 10^9 bytes and with the weights; None: what is free.
              device_map: spreads one model over devices as accelerate does: "auto", "balanced",
              "sequential", or the device of each module.
+             tensor_parallel: k > 1 splits each layer among k GPUs, ``device`` and those after it,
+             each in a process of its own. Under torchrun only rank 0 comes back from here.
     Raises:  ModelError: says what is wrong and the cure.
     """
     if attention not in get_args(Attention):
         raise ModelError(f"attention {attention!r} is none: use {', '.join(get_args(Attention))}")
     if graphs not in get_args(GraphUse):
         raise ModelError(f"graphs {graphs!r} is none: use {', '.join(get_args(GraphUse))}")
+    check_size(tensor_parallel, device_map)
     where = find_device(device)
     kind = find_dtype(dtype, where)
     options: dict[str, Any] = {"dtype": kind}
@@ -103,38 +118,31 @@ def load_model(
     if name == EMBEDDED:
         ensure(name, home)
     folder = model_folder(name, home=home)
-    plain = attention if attention in ("sdpa", "eager") else "sdpa"
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        module: Any
-        try:
-            module = AutoModelForCausalLM.from_pretrained(
-                folder, attn_implementation=plain, **options
-            )
-        except ValueError:  # an architecture without SDPA
-            module = AutoModelForCausalLM.from_pretrained(
-                folder, attn_implementation="eager", **options
-            )
-    except (OSError, ValueError, KeyError) as error:
-        told = f" with this device_map ({error})" if device_map is not None else ""
-        raise ModelError(
-            f"the model {name!r} cannot be loaded as a causal language model{told}: give a Hugging "
-            "Face id that this machine can reach or has in its cache, or a local folder"
-        ) from error
-    module = module.eval()
-    if device_map is None:
-        module = module.to(where)
-    return prepare(
-        name,
-        module,
-        tokenizer,
-        attention=attention,
-        graphs=graphs,
-        max_rows=max_rows,
-        memory_gb=memory_gb,
-        context=context_length(name, home=home),
-    )
+    how: dict[str, Any] = {
+        "attention": attention,
+        "graphs": graphs,
+        "max_rows": max_rows,
+        "memory_gb": memory_gb,
+    }
+
+    def load(more: dict[str, Any]) -> Model:
+        module, tokenizer = read_model(name, folder, attention, options | more)
+        if device_map is None and not more:
+            module = module.to(where)
+        return prepare(name, module, tokenizer, context=context_length(name, home=home), **how)
+
+    if tensor_parallel == 1:
+        return load({})
+    call = {
+        "name": name,
+        "device": device,
+        "dtype": dtype,
+        "tensor_parallel": tensor_parallel,
+        "home": None if home is None else str(home),
+        **how,
+    }
+    leading: Model = load_split(name, folder, tensor_parallel, where, call, load)
+    return leading
 
 
 def prepare(
@@ -153,7 +161,7 @@ def prepare(
     The model is changed in place: its attention may be switched, and on CPU its linear layers
     are packed.
     """
-    fingerprint, ends = _fingerprint(module), _end_tokens(module, tokenizer)
+    fingerprint, ends = fingerprint_of(module), _end_tokens(module, tokenizer)
     if packable(module):
         pack(module)
     if scattered(module):
@@ -192,13 +200,3 @@ def _end_tokens(module: Any, tokenizer: Any) -> frozenset[int]:
     if generation is not None and found:
         generation.eos_token_id = sorted(found)
     return frozenset(int(token) for token in found)
-
-
-def _fingerprint(module: Any) -> str:
-    """16 hex digits over configuration, dtype and a sample of every weight: where it lies on disk is no part of it."""
-    digest = hashlib.sha256(f"{type(module).__name__} {module.dtype}".encode())
-    for name, weight in whole_weights(module):
-        flat = weight.flatten()
-        sample = flat[:: max(1, len(flat) // 64)][:64].float().cpu().numpy().tobytes()
-        digest.update(f"{name} {tuple(weight.shape)}".encode() + sample)
-    return digest.hexdigest()[:16]
