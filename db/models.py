@@ -57,6 +57,7 @@ class JobRow(Base):
     wait_seconds: Mapped[float] = mapped_column(default=0.0)
     error: Mapped[dict[str, Any] | None]
     settings: Mapped[dict[str, Any]]  # the request without its prompts
+    engine: Mapped[dict[str, Any] | None]  # what decodes it; None before a worker has had it
 
 
 class GroupRow(Base):

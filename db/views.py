@@ -47,6 +47,7 @@ def view(session: Session, job_id: str) -> Job | None:
             "progress": _progress(row, tally.rounds_done),
             "usage": _usage(row),
             "reward": _rewards(session, row),
+            "engine": row.engine,
             "error": None if row.error is None else Problem.model_validate(row.error),
             "links": _links(row.id),
         }

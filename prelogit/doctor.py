@@ -15,6 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from prelogit.core.errors import LaunchError, ModelError
+from prelogit.core.memory import USUAL_NEW_TOKENS, USUAL_PROMPT_TOKENS, said, short_of_memory
+from prelogit.forecast import forecast
 from prelogit.launch.home import open_home
 from prelogit.launch.note import running_note
 from prelogit.launch.ports import claim_port
@@ -54,6 +56,7 @@ def examine(settings: UpSettings) -> Iterator[Finding]:
         ("device", _device),
         ("home", _home),
         ("model", _model),
+        ("memory", _memory),
         ("store", _store),
         ("queue", _queue),
         ("reward", _reward),
@@ -112,6 +115,23 @@ def _model(settings: UpSettings) -> str:
         return f"{name} is installed; the first `prelogit up` prepares it"
     length = context_length(name, home=settings.home)
     return f"{name}" + ("" if length is None else f" (context of {length:,} tokens)")
+
+
+def _memory(settings: UpSettings) -> str:
+    try:
+        plan = forecast(settings.model, device=settings.device, home=settings.home)
+    except (ImportError, ModelError):
+        return "told once device and model are well"
+    if plan is None:
+        return "told once the model is prepared"
+    if plan.max_rows < min(2, plan.wanted_rows):
+        raise Wrong(short_of_memory(plan))
+    budget = "not known" if plan.budget_bytes is None else said(plan.budget_bytes)
+    row = plan.row_bytes(USUAL_PROMPT_TOKENS, USUAL_NEW_TOKENS)
+    return (
+        f"{budget} to use, weights {said(plan.weights_bytes)}, a sample of {USUAL_NEW_TOKENS} tokens "
+        f"{said(row)}, a prompt token {said(plan.prefix_token_bytes)}; {plan.max_rows} samples at once"
+    )
 
 
 def _store(settings: UpSettings) -> str:

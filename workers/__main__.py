@@ -74,6 +74,7 @@ def prepare(settings: Settings) -> Desk:
         attention=settings.attention,
         graphs=settings.graphs,
         max_rows=settings.max_rows,
+        memory_gb=settings.memory_gb,
         device_map=settings.device_map,
         tensor_parallel=settings.tensor_parallel,
         home=settings.home,
@@ -81,7 +82,10 @@ def prepare(settings: Settings) -> Desk:
     owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     store = sessions(engine)
     heartbeat = Heartbeat(store, owner=owner, model=model.name, ttl_seconds=settings.lease_seconds)
-    log.info("loaded model=%s fingerprint=%s", model.name, model.fingerprint)
+    log.info(
+        "loaded model=%s fingerprint=%s rows=%d budget_bytes=%s",
+        *(model.name, model.fingerprint, model.max_rows, model.memory.budget_bytes),
+    )
     return Desk(store, model, settings, owner, heartbeat)
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 
 from prelogit.core.errors import DeviceError, PrelogitError
+from prelogit.engine.memory import ran_out
 
 
 class Failure(NamedTuple):
@@ -24,11 +25,11 @@ def explain(error: Exception) -> Failure:
     name = type(error).__name__
     if isinstance(error, PrelogitError):
         return Failure(str(error), "", isinstance(error, DeviceError))
-    if _out_of_memory(error):
+    if ran_out(error):
         reason = (
             f"the model's device ran out of memory on this prompt alone ({name}): lower the "
             "method's n, max_new_tokens or the prompt's length, or start the worker with a lower "
-            "PRELOGIT_MAX_ROWS"
+            "PRELOGIT_MEMORY_GB or PRELOGIT_MAX_ROWS"
         )
         return Failure(reason, _where(error), False)
     if isinstance(error, torch.AcceleratorError):
@@ -36,13 +37,6 @@ def explain(error: Exception) -> Failure:
         return Failure(reason, _where(error), True)
     reason = f"the search failed on this prompt ({name}): the worker's log says where"
     return Failure(reason, _where(error), False)
-
-
-def _out_of_memory(error: Exception) -> bool:
-    # On CPU torch raises a plain RuntimeError that only its text tells apart.
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    )
 
 
 def _where(error: Exception) -> str:

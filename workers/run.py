@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import jobs, leases
 from db.leases import Claim
 from db.session import reading
+from prelogit.engine.report import report
 from prelogit.rewards.service import ServiceReward
 from prelogit.solve import solve
 from workers.desk import Desk
@@ -48,8 +49,13 @@ def run_group(desk: Desk, group_id: str) -> None:
             return
         log.info("claimed job=%s group=%s prompts=%d", claim.job_id, group_id, len(claim.prompts))
         with desk.heartbeat.holding(claim) as held:
+            new_tokens = claim.request.max_new_tokens
             writer = Writer(
-                desk.store, held, lease_seconds=ttl_seconds, stopping=desk.stopping.is_set
+                desk.store,
+                held,
+                lease_seconds=ttl_seconds,
+                stopping=desk.stopping.is_set,
+                engine=lambda: report(desk.model, new_tokens),
             )
             _run(desk, writer)
     except SQLAlchemyError as error:

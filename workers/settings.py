@@ -19,6 +19,7 @@ class Settings(BaseSettings):
     """Settings of a worker process; times are in seconds.
 
     max_rows: most samples decoded at the same time, None leaves it to the device.
+    memory_gb: what may be used, in 10^9 bytes and with the weights, None for what is free.
     device_map: spreads the model over devices; ``device`` has no say then.
     tensor_parallel: how many GPUs share each layer, from ``device`` on.
     lease_seconds: a prompt whose worker is silent for so long is given to another one.
@@ -40,6 +41,7 @@ class Settings(BaseSettings):
     attention: Literal["auto", "shared", "sdpa", "eager"] = "auto"
     graphs: Literal["auto", "off"] = "auto"
     max_rows: Annotated[int, Field(ge=1)] | None = None
+    memory_gb: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     device_map: DeviceMap | None = None
     tensor_parallel: Annotated[int, Field(ge=1)] = 1
 

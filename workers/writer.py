@@ -7,11 +7,12 @@ from collections.abc import Callable, Collection
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from db import jobs, leases, results, trace
+from db import engines, jobs, leases, results, trace
 from prelogit.core.errors import LeaseLostError
 from prelogit.core.records import Candidate, Iteration, ModelRef, Result
 from prelogit.search.driver import Verdict
 from prelogit.solve import Callbacks
+from prelogit.wire.jobs import JobEngine
 from workers.heartbeat import Held
 from workers.store import transaction
 
@@ -19,7 +20,11 @@ log = logging.getLogger("prelogit.workers.writer")
 
 
 class Writer:
-    """The pen of one claim. A prompt that another worker holds is left alone from then on."""
+    """The pen of one claim. A prompt that another worker holds is left alone from then on.
+
+    ``engine`` says what decodes the job now; it is written beside the first report, and again
+    when it has changed.
+    """
 
     def __init__(
         self,
@@ -28,8 +33,11 @@ class Writer:
         *,
         lease_seconds: float,
         stopping: Callable[[], bool],
+        engine: Callable[[], JobEngine],
     ) -> None:
         self.held, self.claim = held, held.claim
+        self._engine = engine
+        self._told: JobEngine | None = None  # what the store has of it
         self._store, self._lease_seconds, self._stopping = store, lease_seconds, stopping
 
     def callbacks(self) -> Callbacks:
@@ -55,8 +63,16 @@ class Writer:
         log.info("given back job=%s prompts=%d", self.claim.job_id, len(prompt_ids))
 
     def _write(self, work: Callable[[Session], object]) -> None:
+        engine = self._engine()
+
+        def told(session: Session) -> None:
+            work(session)
+            if engine != self._told:  # its rows may be fewer than before
+                engines.report(session, self.claim.job_id, engine)
+
         # Longer than a lease makes no sense: another worker has the prompts by then.
-        transaction(self._store, work, patience_seconds=self._lease_seconds)
+        transaction(self._store, told, patience_seconds=self._lease_seconds)
+        self._told = engine
 
     def _on_prompt(self, prompt_id: str, window: int, dim: int) -> None:
         try:
@@ -118,4 +134,5 @@ class Writer:
         except Exception:
             self.held.reopen(prompt_id)
             raise
-        log.info("ended job=%s prompt=%r %s", self.claim.job_id, prompt_id, said)
+        level = logging.WARNING if said.startswith("failed") else logging.INFO
+        log.log(level, "ended job=%s prompt=%r %s", self.claim.job_id, prompt_id, said)

@@ -165,10 +165,10 @@ class MemoryPlan:
     @property
     def max_rows(self) -> int:
         """Rows of one short prompt and the default answer length that fit; 0 when none does."""
-        if self.room is None:
+        if (room := self.room) is None:
             return self.wanted_rows
         usual = USUAL_PROMPT_TOKENS, USUAL_NEW_TOKENS
-        return most_fitting(self.wanted_rows, lambda rows: self.need(rows, *usual) <= self.room)
+        return most_fitting(self.wanted_rows, lambda rows: self.need(rows, *usual) <= room)
 
     def need(self, rows: int, prompt_tokens: int, new_tokens: int) -> int:
         """Of so many samples of one prompt, from its forward pass to their end."""
@@ -201,6 +201,16 @@ class MemoryPlan:
     def prefill_bytes(self, prompt_tokens: int) -> int:
         """What a prompt's forward pass works with."""
         return prompt_tokens * (self.footprint.prefill + prompt_tokens * self.footprint.square)
+
+
+def short_of_memory(plan: MemoryPlan) -> str:
+    """What is wrong, and the cure, where two rows of a short prompt do not fit."""
+    return (
+        f"the model's weights take {said(plan.weights_bytes)}, and of the "
+        f"{said(plan.budget_bytes or 0)} that may be used not enough is left to decode two "
+        "samples: free memory on the device, raise PRELOGIT_MEMORY_GB (memory_gb) where it is set, "
+        "or take a smaller model"
+    )
 
 
 def most_fitting(rows: int, fits: Callable[[int], bool]) -> int:

@@ -11,7 +11,15 @@ import torch
 from torch import Tensor
 
 from prelogit.core.errors import ModelError
-from prelogit.core.memory import GB, ROWS, Footprint, MemoryPlan, build_of, footprint, said
+from prelogit.core.memory import (
+    GB,
+    ROWS,
+    Footprint,
+    MemoryPlan,
+    build_of,
+    footprint,
+    short_of_memory,
+)
 from prelogit.engine.decoder import Decoder
 from prelogit.engine.packed import PackedLinear
 
@@ -57,16 +65,6 @@ def plan_memory(
 def wanted_rows(device: torch.device) -> int:
     """Rows decoded together when nothing is set."""
     return ROWS["cpu" if device.type == "cpu" else "other"]
-
-
-def short_of_memory(plan: MemoryPlan) -> str:
-    """What is wrong, and the cure, where two rows of a short prompt do not fit."""
-    return (
-        f"the model's weights take {said(plan.weights_bytes)}, and of the "
-        f"{said(plan.budget_bytes or 0)} that may be used not enough is left to decode two "
-        "samples: free memory on the device, raise PRELOGIT_MEMORY_GB (memory_gb) where it is set, "
-        "or take a smaller model"
-    )
 
 
 def measure(module: Any, decoder: Decoder, *, weights: int, shared: bool) -> Footprint:

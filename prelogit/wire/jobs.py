@@ -190,6 +190,35 @@ class RewardSummary(BaseModel):
     baselines: list[BaselineSummary] = []
 
 
+class EngineMemory(BaseModel):
+    """The memory model of a worker, in bytes.
+
+    budget_bytes: what may be used, the weights included; None where the device does not tell.
+    row_bytes: of one sample at this job's max_new_tokens, its keys and values and what it works
+    with. prefix_token_bytes: of one prompt token, kept once for all samples.
+    """
+
+    budget_bytes: int | None
+    weights_bytes: int
+    row_bytes: int
+    prefix_token_bytes: int
+
+
+class JobEngine(BaseModel):
+    """What decodes a job.
+
+    rows: most samples decoded at the same time. halved: how many halvings that is below what
+    the memory model allowed, because memory ran out all the same.
+    """
+
+    device: str
+    dtype: str
+    attention: str
+    rows: int
+    memory: EngineMemory
+    halved: int = 0
+
+
 class JobLinks(BaseModel):
     self: str
     results: str
@@ -198,7 +227,7 @@ class JobLinks(BaseModel):
 
 
 class Job(BaseModel):
-    """A job as ``GET /v1/jobs/{id}`` shows it."""
+    """A job as ``GET /v1/jobs/{id}`` shows it; ``engine``: None before a worker has it."""
 
     id: str
     object: Literal["job"] = "job"
@@ -212,5 +241,6 @@ class Job(BaseModel):
     progress: Progress
     usage: Usage
     reward: RewardSummary
+    engine: JobEngine | None = None
     error: Problem | None = None
     links: JobLinks

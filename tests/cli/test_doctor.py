@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
+from transformers import LlamaConfig
 
 from tests.api.running import free_port
 from tests.cli.conftest import Run
@@ -25,7 +27,7 @@ def test_all_is_well_on_a_fresh_installation(bare: Run, place: Path) -> None:
     done = bare("doctor", "--json")
     assert done.code == 0, done.out
     assert [finding["name"] for finding in done.json] == [
-        "install", "device", "home", "model", "store", "queue", "reward", "gateway",
+        "install", "device", "home", "model", "memory", "store", "queue", "reward", "gateway",
     ]  # fmt: skip
     assert all(finding["ok"] for finding in done.json)
 
@@ -45,6 +47,7 @@ def test_a_store_that_is_behind_is_found(bare: Run, place: Path) -> None:
         ("PRELOGIT_DEVICE", "tpu", "device", "cuda:N"),
         ("PRELOGIT_DEVICE", "cuda:99", "device", "auto or cpu"),
         ("PRELOGIT_MODEL", "/nowhere", "model", "local folder"),
+        ("PRELOGIT_MEMORY_GB", "0", "memory", "greater than 0"),
         ("PRELOGIT_DATABASE_URL", "postgresql://u:secret@127.0.0.1:9/x", "store", "DATABASE_URL"),
         ("PRELOGIT_DATABASE_URL", "mysql://u:secret@h/x", "store", "DATABASE_URL"),
         ("PRELOGIT_REDIS_URL", "redis://:secret@127.0.0.1:9/0", "queue", "start it"),
@@ -68,6 +71,35 @@ def test_what_is_wrong_has_its_cure_and_ends_with_1(
     assert finding in line
     assert told in line
     assert "secret" not in done.out
+
+
+def test_memory_is_told_by_the_configuration_alone(
+    bare: Run, place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = LlamaConfig(
+        hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, vocab_size=257,
+    )  # fmt: skip
+    config.save_pretrained(tmp_path / "model")
+    monkeypatch.setenv("PRELOGIT_MODEL", str(tmp_path / "model"))
+    monkeypatch.setenv("PRELOGIT_DEVICE", "cpu")
+    monkeypatch.setenv("PRELOGIT_MEMORY_GB", "0.005")
+
+    def memory() -> dict[str, Any]:
+        (found,) = [one for one in bare("doctor", "--json").json if one["name"] == "memory"]
+        return dict(found)
+
+    # 2 layers of 2 key and value heads of 16 in float32: 512 bytes a token.
+    assert memory()["ok"], memory()
+    assert "5.0 MB to use, weights 428 kB" in memory()["detail"]
+    assert "a prompt token 1 kB" in memory()["detail"]
+    rows = int(memory()["detail"].split("; ")[1].split()[0])
+    assert 2 <= rows < 128
+    monkeypatch.setenv("PRELOGIT_MAX_ROWS", "3")
+    assert memory()["detail"].endswith("; 3 samples at once")
+    monkeypatch.setenv("PRELOGIT_MEMORY_GB", "0.0003")
+    assert not memory()["ok"]
+    assert "PRELOGIT_MEMORY_GB" in memory()["detail"]
 
 
 def test_a_taken_port_is_found(bare: Run, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,9 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 import db.schema
+from db import jobs
 from db.models import Base
-from db.session import check, make_engine, migrate
+from db.session import check, make_engine, migrate, reading, sessions
 from prelogit.core.errors import StoreError
 
 ROOT = Path(db.schema.__file__).resolve().parents[1]
@@ -87,6 +88,34 @@ def test_processes_that_migrate_at_once_all_succeed(empty_url: str, tmp_path: Pa
     ]
     errors = [process.communicate()[1].decode() for process in racing]
     assert [process.returncode for process in racing] == [0] * 4, errors
+
+
+def test_a_store_of_the_first_version_is_opened_with_its_jobs(empty_url: str) -> None:
+    engine = make_engine(empty_url)
+    if engine.dialect.name == "sqlite":
+        Path(str(engine.url.database)).parent.mkdir(parents=True)
+    config = db.schema._config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        old = {
+            "id": "job_old", "status": "succeeded", "created_at": "2026-01-02 03:04:05+00:00",
+            "body_hash": "x", "request_bytes": 9, "prompt_count": 1, "rounds": 1, "event_seq": 0,
+            "prompt_tokens": 3, "generated_tokens": 4, "candidates": 1, "reward_calls": 1,
+            "reward_tokens": 2, "decode_seconds": 0.5, "reward_seconds": 0.25, "wait_seconds": 0,
+            "settings": '{"model":"tiny","baselines":[]}',
+        }  # fmt: skip
+        columns, values = ", ".join(old), ", ".join(f":{name}" for name in old)
+        connection.execute(text(f"INSERT INTO jobs ({columns}) VALUES ({values})"), old)
+    with pytest.raises(StoreError, match="not up to date"):
+        check(engine)
+    migrate(engine)
+    check(engine)
+    with reading(sessions(engine)) as session:
+        job = jobs.view(session, "job_old")
+    assert job is not None
+    assert (job.status, job.usage.generated_tokens, job.engine) == ("succeeded", 4, None)
+    engine.dispose()
 
 
 def test_downgrade_removes_every_table(empty_url: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from db import jobs, trace
 from db.session import reading
 from prelogit.align import align
 from prelogit.engine.load import Model
+from prelogit.wire.jobs import Job
 from prelogit.wire.params import AISP, BestOfN
 from tests.tiny import scoring
 from tests.workers import moody
@@ -45,6 +47,28 @@ def failing(model: Model, text: str, error: Exception) -> Iterator[None]:
         yield
     finally:
         hook.remove()
+
+
+@contextmanager
+def at_most_rows(model: Model, rows: int) -> Iterator[None]:
+    """The device has memory for steps of so many rows."""
+
+    forward = model.decoder.forward
+
+    def refusing(groups: Any, tokens: torch.Tensor) -> None:
+        if len(tokens) > rows:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        forward(groups, tokens)
+
+    with patch.object(model.decoder, "forward", refusing):
+        yield
+
+
+def shown(store: Store, job_id: str) -> Job:
+    with reading(store) as session:
+        job = jobs.view(session, job_id)
+    assert job is not None
+    return job
 
 
 def test_a_group_gets_the_answers_that_the_library_gives(
@@ -131,6 +155,38 @@ def test_a_prompt_that_the_model_fails_on_fails_alone(
     assert "'poison'" in caplog.text
     with reading(store) as session:
         assert jobs.status(session, job_id) == "partial"
+
+
+def test_a_job_shows_what_decodes_it(
+    store: Store, post: Post, make_desk: DeskMaker, model: Model
+) -> None:
+    job_id, group_id = post(["Why?"])
+    assert shown(store, job_id).engine is None
+    run_group(make_desk(), group_id)
+    engine = shown(store, job_id).engine
+    assert engine is not None
+    assert (engine.device, engine.dtype, engine.attention) == ("cpu", "float32", "shared")
+    assert (engine.rows, engine.halved) == (model.max_rows, 0)
+    assert engine.memory.weights_bytes == model.memory.weights_bytes
+    assert engine.memory.row_bytes == model.memory.row_bytes(64, 8)
+
+
+def test_running_out_of_memory_loses_nothing_and_is_shown_with_the_job(
+    store: Store, post: Post, make_desk: DeskMaker, model: Model
+) -> None:
+    job_id, group_id = post(PROMPTS, seed=2)
+    run_group(make_desk(), group_id)
+    again, second = post(PROMPTS, seed=2)
+    with at_most_rows(model, 3):
+        run_group(make_desk(), second)
+    for one, other in zip(ended(store, again), ended(store, job_id), strict=True):
+        assert (one.status, one.response) == ("succeeded", other.response)
+        assert (one.samples, one.generated_tokens) == (other.samples, other.generated_tokens)
+    engine = shown(store, again).engine
+    assert engine is not None
+    assert engine.rows <= 3
+    assert engine.halved > 0
+    model.limit.restore()
 
 
 def test_a_broken_device_ends_the_worker_and_leaves_the_prompts_to_another(
