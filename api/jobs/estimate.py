@@ -11,6 +11,7 @@ from api.catalog.models import memory_bytes
 from api.deps import Gateway
 from api.jobs.request import Checked
 from db import jobs
+from prelogit.core.measured import read_measured
 from prelogit.wire.jobs import JobRequest
 from prelogit.wire.problem import FieldProblem
 
@@ -99,7 +100,8 @@ def _memory(request: JobRequest, checked: Checked, here: Gateway) -> int | None:
     longest = sorted(checked.tokens.values(), reverse=True)[:together]
     dtype = settings.dtype
     if dtype == "auto":
-        dtype = "float32" if on_cpu else "bfloat16"
+        measured = read_measured(settings.home)  # by the first worker that was started
+        dtype = measured.get("dtype", "float32") if on_cpu else "bfloat16"
     return memory_bytes(
         shape,
         dtype=dtype,

@@ -22,8 +22,10 @@ from prelogit.engine.prefix import Group, Prefix
 from prelogit.engine.suffix import TOKENS, Suffixes, rounded
 
 # The fused kernel cuts queries into blocks of 32, and of 64 from 192 on; a block that is no
-# multiple of 16 may end in rows that another kernel does.
+# multiple of 16 may end in rows that another kernel does. In bfloat16 few queries are another
+# kernel's, too.
 _QUERIES, _MOST_QUERIES = 16, 176
+_LEAST_QUERIES = {torch.float32: 16, torch.bfloat16: 64}
 
 
 class Segment(NamedTuple):
@@ -177,8 +179,8 @@ def _folded(
     rows, heads, each, width = q.shape
     queries = rows * each
     folded = q.transpose(0, 1).reshape(1, heads, queries, width)
-    if q.dtype == torch.float32 and q.device.type == "cpu":
-        size = rounded(queries, _QUERIES)
+    if q.dtype in _LEAST_QUERIES and q.device.type == "cpu":
+        size = rounded(max(queries, _LEAST_QUERIES[q.dtype]), _QUERIES)
         if size != queries:
             folded = torch.nn.functional.pad(folded, (0, 0, 0, size - queries))
         pieces = [

@@ -13,7 +13,7 @@ from prelogit.core.errors import ModelError
 from prelogit.core.memory import GB, MemoryPlan, build_of, footprint
 from prelogit.engine.memory import sum_free, wanted_rows, weights_bytes
 from prelogit.engine.place import find_device, find_dtype
-from prelogit.text import model_folder
+from prelogit.text import home_folder, model_folder
 
 
 def foresee(
@@ -32,7 +32,7 @@ def foresee(
     Raises:  ModelError: device, dtype or configuration is none that can be used.
     """
     where = find_device(device)
-    kind = find_dtype(dtype, where)
+    kind = find_dtype(dtype, where, home_folder(home))
     try:
         config = AutoConfig.from_pretrained(model_folder(name, home=home))
         with torch.device("meta"), warnings.catch_warnings():

@@ -25,7 +25,7 @@ from prelogit.engine.split import check_size, load_split
 from prelogit.engine.spread import bridge, scattered
 from prelogit.engine.way import Attention, GraphUse, choose
 from prelogit.engine.weights import fingerprint_of
-from prelogit.text import EMBEDDED, context_length, model_folder
+from prelogit.text import EMBEDDED, context_length, home_folder, model_folder
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ def load_model(
     """Load a model by alias, Hugging Face id or folder.
 
     Args:    device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
-             dtype: "auto" (float32 on CPU, bfloat16 elsewhere), "float32", "bfloat16", "float16".
+             dtype: "float32", "bfloat16", "float16", or "auto": bfloat16 on a GPU, on CPU what
+             this processor was measured to decode faster with.
              attention: "auto" shares the prompt among its samples where the architecture
              allows it; "shared" insists on that; "sdpa" and "eager" are transformers' own.
              graphs: "auto" replays decode steps as CUDA graphs on a GPU; "off" never does.
@@ -111,7 +112,7 @@ def load_model(
         raise ModelError(f"graphs {graphs!r} is none: use {', '.join(get_args(GraphUse))}")
     check_size(tensor_parallel, device_map)
     where = find_device(device)
-    kind = find_dtype(dtype, where)
+    kind = find_dtype(dtype, where, home_folder(home))
     options: dict[str, Any] = {"dtype": kind}
     if device_map is not None:
         options["device_map"] = find_device_map(device_map)

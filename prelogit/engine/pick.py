@@ -36,15 +36,21 @@ def top_p(logits: Tensor, temperature: float, mass: float, uniform: Tensor) -> T
         return _invert(probabilities.double().cumsum(dim=-1), uniform)
     # All tokens below this floor weigh less than 1 - mass together, so none of them is in the
     # nucleus: only the few above it need sorting.
-    floor = (1.0 - mass) / probabilities.shape[-1]
-    picked = []
-    for row, point in zip(probabilities, uniform, strict=True):
-        likely = (row > floor).nonzero()[:, 0]
-        values, order = row[likely].double().sort(descending=True, stable=True)
-        total = values.cumsum(dim=0)
-        size = int((total < mass).sum()) + 1
-        picked.append(likely[order[_invert(total[None, :size], point[None])]])
-    return torch.cat(picked)
+    likely = probabilities > (1.0 - mass) / probabilities.shape[-1]
+    row, token = likely.nonzero(as_tuple=True)  # row by row, ids ascending
+    count = likely.sum(dim=-1)
+    place = torch.arange(len(row), device=row.device) - (count.cumsum(dim=0) - count)[row]
+    shape = (len(probabilities), int(count.max()))
+    values = probabilities.new_zeros(shape, dtype=torch.float64)
+    values[row, place] = probabilities[row, token].double()
+    ids = torch.zeros(shape, dtype=torch.long, device=row.device)
+    ids[row, place] = token
+    values, order = values.sort(dim=-1, descending=True, stable=True)
+    total = values.cumsum(dim=-1)
+    last = torch.minimum((total < mass).sum(dim=-1), count - 1)[:, None]  # of the nucleus
+    point = uniform.to(total.device)[:, None] * total.gather(1, last)
+    chosen = torch.minimum(torch.searchsorted(total, point, right=True), last)
+    return ids.gather(1, order.gather(1, chosen))[:, 0]
 
 
 def _invert(cumulative: Tensor, uniform: Tensor) -> Tensor:
