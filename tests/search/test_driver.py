@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from prelogit.core.errors import LeaseLostError, RewardUnavailableError
+from prelogit.core.errors import LeaseLostError, MemoryShortError, RewardUnavailableError
 from prelogit.core.records import Candidate, Iteration
 from prelogit.methods import METHODS
 from prelogit.search.course import Outcome, Scored, Search
@@ -22,6 +22,7 @@ class Toy:
     def __init__(self) -> None:
         self.plans: list[tuple[SearchId, Plan]] = []
         self.added: list[SearchId] = []
+        self.too_large: tuple[SearchId, ...] = ()
 
     @property
     def busy(self) -> bool:
@@ -34,8 +35,10 @@ class Toy:
     def drop(self, search: SearchId) -> None:
         self.plans = [pair for pair in self.plans if pair[0] != search]
 
-    def step(self) -> list[tuple[SearchId, Rollouts]]:
+    def step(self) -> list[tuple[SearchId, Rollouts | MemoryShortError]]:
         search, plan = self.plans.pop(0)
+        if search in self.too_large:
+            return [(search, MemoryShortError("too large: shorten it"))]
         n = plan.samples
         tokens = torch.arange(n)[:, None].repeat(1, plan.max_new_tokens)
         one = torch.zeros(n, dtype=torch.float64)
@@ -64,10 +67,12 @@ async def play(
     *,
     verdict: Any = lambda search, row: "continue",
     by: Any = judge,
+    too_large: tuple[SearchId, ...] = (),
 ) -> tuple[dict[SearchId, Outcome], list[tuple[SearchId, Iteration]], Toy]:
     ended: dict[SearchId, Outcome] = {}
     rows: list[tuple[SearchId, Iteration]] = []
     engine = Toy()
+    engine.too_large = too_large
 
     def on_iteration(search: SearchId, row: Iteration, kept: tuple[Candidate, ...]) -> Verdict:
         rows.append((search, row))
@@ -129,6 +134,16 @@ async def test_a_reward_that_fails_ends_its_own_search(arm: int) -> None:
     # A baseline without its method has no use; a method without a baseline has.
     assert ended[SearchId("a", 1 - arm)].ending in (("failed", "done") if arm == 0 else ("done",))
     assert ended[SearchId("b")].ending == "done"
+
+
+@pytest.mark.parametrize("arm", [0, 1])
+async def test_a_plan_that_memory_does_not_suffice_for_ends_its_own_search(arm: int) -> None:
+    ended, _, _ = await play(searches("a", "b"), too_large=(SearchId("a", arm),))
+    assert ended[SearchId("a", arm)].ending == "failed"
+    assert ended[SearchId("a", arm)].error == "too large: shorten it"
+    # A prompt without its method has no baselines to compare with.
+    assert ended[SearchId("a", 1 - arm)].ending == ("failed" if arm == 0 else "done")
+    assert [ended[SearchId("b", one)].ending for one in (0, 1)] == ["done", "done"]
 
 
 async def test_an_unforeseen_error_ends_the_run() -> None:
