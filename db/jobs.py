@@ -131,6 +131,15 @@ def _job_row(
     }
 
 
+def _group_size(batch_size: int, prompts: int) -> int:
+    """Prompts that one worker claims together: b, or several times b in a large job.
+
+    With more at hand the worker begins the next prompt wherever rows become free; at least
+    eight groups remain, so that other workers can share the job.
+    """
+    return batch_size * min(4, max(1, prompts // (8 * batch_size)))
+
+
 def _insert_prompts(
     session: Session,
     job_id: str,
@@ -140,7 +149,7 @@ def _insert_prompts(
     time: datetime,
 ) -> list[str]:
     order = sorted(range(len(items)), key=lambda place: token_counts[str(items[place].id)])
-    size = request.method.batch_size
+    size = _group_size(request.method.batch_size, len(items))
     groups = {f"grp_{ULID()}": order[at : at + size] for at in range(0, len(order), size)}
     session.execute(
         insert(GroupRow),

@@ -44,7 +44,7 @@ def align(
     """Search the answers that the reward likes best, without a service.
 
     Prompts are sorted by their token length and searched ``method.batch_size`` at a time
-    (Batched AISP); results come back in the order of the prompts.
+    (Batched AISP), more of them while rows are free; results come back in the order of the prompts.
 
     Args:    model: from ``load_model``. prompts: text, or the REST API's prompt objects.
              reward: from ``load_reward``. on_iteration: told prompt id, arm (0 is the method)
@@ -92,16 +92,17 @@ def align(
 
     callbacks = Callbacks(lambda *_: None, report, lambda _: None)
 
-    async def all_batches() -> None:
-        for batch in batches(model, jobs, request):
-            await solve(model, batch, request, reward, callbacks, on_outcomes=collect)
+    async def search_all() -> None:
+        await solve(
+            model, by_length(model, jobs, request), request, reward, callbacks, on_outcomes=collect
+        )
 
-    _run(all_batches())
+    _run(search_all())
     return [found[job.prompt_id] for job in jobs]
 
 
-def batches(model: Model, jobs: Sequence[PromptJob], request: JobRequest) -> list[list[PromptJob]]:
-    """Prompts of like length together, b at a time."""
+def by_length(model: Model, jobs: Sequence[PromptJob], request: JobRequest) -> list[PromptJob]:
+    """Prompts of like length beside each other."""
 
     def length(job: PromptJob) -> int:
         try:
@@ -109,9 +110,7 @@ def batches(model: Model, jobs: Sequence[PromptJob], request: JobRequest) -> lis
         except InputError:  # told as that prompt's failure when its turn comes
             return 0
 
-    ordered = sorted(jobs, key=length)
-    size = request.method.batch_size
-    return [ordered[i : i + size] for i in range(0, len(ordered), size)]
+    return sorted(jobs, key=length)
 
 
 def _run(work: Any) -> None:

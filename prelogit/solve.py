@@ -14,7 +14,7 @@ from prelogit.engine.load import Model
 from prelogit.methods import METHODS
 from prelogit.rewards.protocol import Score
 from prelogit.search.course import Outcome, Scored, Search
-from prelogit.search.driver import Verdict, run
+from prelogit.search.driver import Together, Verdict, run
 from prelogit.search.plan import Rollouts, SearchId, Shape
 from prelogit.text import conversation, encode
 from prelogit.wire.jobs import JobRequest, PromptItem, Stop
@@ -132,11 +132,18 @@ async def solve(
         searches,
         engine,
         judge,
+        together=together(request),
         on_iteration=lambda search, row, kept: callbacks.on_iteration(
             search.prompt, search.arm, row, kept
         ),
         on_end=on_end,
     )
+
+
+def together(request: JobRequest) -> Together:
+    """b prompts, and the rows of one round of b prompts."""
+    method = request.method
+    return Together(method.batch_size, method.batch_size * method.n)
 
 
 def prompt_tokens(model: Model, item: PromptItem, request: JobRequest) -> list[int]:

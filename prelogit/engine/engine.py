@@ -85,6 +85,12 @@ class Engine:
         """Whether a step would do anything."""
         return bool(self._waiting or self._live)
 
+    @property
+    def rows(self) -> int:
+        """Samples that decode or wait to."""
+        waiting = sum(len(work.unopened) for work in self._waiting)
+        return waiting + sum(seat.group.live for seat in self._live)
+
     @torch.inference_mode()
     def step(self) -> list[Done]:
         """One token for every live row; returns the plans that are complete now.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from prelogit.core.errors import LeaseLostError, MemoryShortError, RewardError
 from prelogit.core.records import Candidate, Iteration, Kl
@@ -22,6 +23,10 @@ class Engine(Protocol):
     def busy(self) -> bool:
         """Whether a step would do anything."""
 
+    @property
+    def rows(self) -> int:
+        """Samples that decode or wait to."""
+
     def add(self, search: SearchId, plan: Plan) -> None:
         """Queue a plan."""
 
@@ -31,6 +36,19 @@ class Engine(Protocol):
     def drop(self, search: SearchId) -> None:
         """Forget whatever is queued or decoded for a search."""
 
+
+class Together(NamedTuple):
+    """How many prompts are searched at a time: so many, and more while fewer rows than wanted decode.
+
+    A round ends with its longest sample; by then most of its rows are free for another prompt.
+    """
+
+    prompts: int
+    rows: int
+
+
+# Prompts under way hold memory even while their rewards are waited for.
+_MOST = 4
 
 Judge = Callable[[SearchId, Rollouts], Awaitable[Scored]]
 OnIteration = Callable[[SearchId, Iteration, tuple[Candidate, ...]], Verdict]
@@ -42,16 +60,17 @@ async def run(
     engine: Engine,
     judge: Judge,
     *,
+    together: Together,
     on_iteration: OnIteration,
     on_end: OnEnd,
 ) -> None:
-    """Search until every search has ended.
+    """Search until every search has ended; prompts begin in the order of ``searches``.
 
     A prompt's arms end together when its method fails, is cancelled or abandoned. A
     ``RewardError``, and a plan that memory does not suffice for, fail their own search; any
     other exception ends the run.
     """
-    driver = _Driver(searches, engine, on_iteration, on_end)
+    driver = _Driver(searches, engine, together, on_iteration, on_end)
     pending: set[asyncio.Task[tuple[SearchId, Rollouts, Scored | RewardError]]] = set()
 
     async def judged(
@@ -63,8 +82,7 @@ async def run(
             return search, rollouts, error
 
     try:
-        for search in list(driver.courses):
-            driver.proceed(search)
+        driver.begin()
         while engine.busy or pending:
             if engine.busy:
                 for search, rollouts in await asyncio.to_thread(engine.step):
@@ -80,6 +98,7 @@ async def run(
             for task in done:
                 driver.told(*task.result())
                 pending.discard(task)
+            driver.begin()
     finally:
         for task in pending:
             task.cancel()
@@ -94,12 +113,31 @@ class _Driver:
         self,
         searches: Mapping[SearchId, Search],
         engine: Engine,
+        together: Together,
         on_iteration: OnIteration,
         on_end: OnEnd,
     ) -> None:
+        self._arms: dict[str, list[SearchId]] = {}  # that have not ended, by prompt
+        for search in searches:
+            self._arms.setdefault(search.prompt, []).append(search)
+        self._waiting = deque(self._arms)
+        self._together = together
         self.courses = {search: Course(what) for search, what in searches.items()}
         self.measuring: set[SearchId] = set()
         self._engine, self._on_iteration, self._on_end = engine, on_iteration, on_end
+
+    def begin(self) -> None:
+        """Start the next prompts, with all their arms, while there is room beside the others."""
+        while self._waiting and self._room():
+            for search in list(self._arms[self._waiting.popleft()]):
+                self.proceed(search)
+
+    def _room(self) -> bool:
+        begun = len(self._arms) - len(self._waiting)
+        wanted = self._together
+        if begun < wanted.prompts:
+            return True
+        return begun < _MOST * wanted.prompts and self._engine.rows < wanted.rows
 
     def proceed(self, search: SearchId) -> None:
         """Ask for the next round; at the end, for the draw that measures the KL."""
@@ -151,8 +189,7 @@ class _Driver:
 
     def _stop(self, search: SearchId, ending: Ending, error: str | None = None) -> None:
         """End a search; with arm 0 go the prompt's baselines, which nobody will compare with."""
-        prompt = [one for one in self.courses if one.prompt == search.prompt]
-        for one in prompt if search.arm == 0 else [search]:
+        for one in list(self._arms[search.prompt]) if search.arm == 0 else [search]:
             self._engine.drop(one)
             self._end(one, ending, error=error)
 
@@ -161,4 +198,7 @@ class _Driver:
     ) -> None:
         course = self.courses.pop(search)
         self.measuring.discard(search)
+        self._arms[search.prompt].remove(search)
+        if not self._arms[search.prompt]:
+            del self._arms[search.prompt]
         self._on_end(search, course.outcome(ending, kl=kl, error=error))

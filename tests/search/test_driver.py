@@ -11,7 +11,7 @@ from prelogit.core.errors import LeaseLostError, MemoryShortError, RewardUnavail
 from prelogit.core.records import Candidate, Iteration
 from prelogit.methods import METHODS
 from prelogit.search.course import Outcome, Scored, Search
-from prelogit.search.driver import Verdict, run
+from prelogit.search.driver import Together, Verdict, run
 from prelogit.search.plan import Plan, Rollouts, SearchId, Shape
 from prelogit.wire.params import AISP, BestOfN
 
@@ -27,6 +27,10 @@ class Toy:
     @property
     def busy(self) -> bool:
         return bool(self.plans)
+
+    @property
+    def rows(self) -> int:
+        return sum(plan.samples for _, plan in self.plans)
 
     def add(self, search: SearchId, plan: Plan) -> None:
         self.plans.append((search, plan))
@@ -68,10 +72,12 @@ async def play(
     verdict: Any = lambda search, row: "continue",
     by: Any = judge,
     too_large: tuple[SearchId, ...] = (),
+    together: Together | None = None,
+    engine: Toy | None = None,
 ) -> tuple[dict[SearchId, Outcome], list[tuple[SearchId, Iteration]], Toy]:
     ended: dict[SearchId, Outcome] = {}
     rows: list[tuple[SearchId, Iteration]] = []
-    engine = Toy()
+    engine = engine or Toy()
     engine.too_large = too_large
 
     def on_iteration(search: SearchId, row: Iteration, kept: tuple[Candidate, ...]) -> Verdict:
@@ -83,7 +89,14 @@ async def play(
         assert search not in ended
         ended[search] = outcome
 
-    await run(what, engine, by, on_iteration=on_iteration, on_end=on_end)
+    await run(
+        what,
+        engine,
+        by,
+        together=together or Together(8, 8),
+        on_iteration=on_iteration,
+        on_end=on_end,
+    )
     assert set(ended) == set(what)
     assert not engine.busy
     return ended, rows, engine
@@ -97,6 +110,36 @@ async def test_every_search_runs_all_its_rounds_and_ends_once() -> None:
     assert ended[SearchId("a", 1)].kl.token_exact is None
     assert ended[SearchId("b", 1)].kept[0].reward == 3
     assert ended[SearchId("b", 1)].kept[0].text == "b3"
+
+
+@pytest.mark.parametrize(("rows", "least", "most"), [(0, 2, 2), (15, 3, 8), (40, 6, 8)])
+async def test_so_many_prompts_at_a_time_and_more_while_rows_are_free(
+    rows: int, least: int, most: int
+) -> None:
+    """Each prompt asks for seven rows: three of its method and four of its baseline."""
+    begun: set[str] = set()
+    ended: set[str] = set()
+    seen: list[int] = []
+
+    def verdict(search: SearchId, row: Iteration) -> Verdict:
+        begun.add(search.prompt)
+        if search.arm == 0 and row.final:
+            ended.add(search.prompt)
+        return "continue"
+
+    class Counting(Toy):
+        def step(self) -> list[tuple[SearchId, Rollouts | MemoryShortError]]:
+            seen.append(len({search.prompt for search in self.added} - ended))
+            return super().step()
+
+    names = [f"p{i}" for i in range(12)]
+    outcomes, _, engine = await play(
+        searches(*names), verdict=verdict, together=Together(2, rows), engine=Counting()
+    )
+    assert {outcome.ending for outcome in outcomes.values()} == {"done"}
+    assert begun == set(names)
+    assert list(dict.fromkeys(search.prompt for search in engine.added)) == names
+    assert least <= max(seen) <= most
 
 
 async def test_cancelling_ends_the_prompt_with_its_best_and_leaves_the_others() -> None:

@@ -1,0 +1,88 @@
+"""A search that goes on from its stored rows gives what it would have given without the break."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prelogit.core.records import Candidate, Iteration, Result
+from prelogit.engine.load import Model, prepare
+from prelogit.solve import Callbacks, PromptJob, Stored, solve
+from prelogit.wire.jobs import JobRequest, PromptItem
+from prelogit.wire.params import AISP, BestOfN
+from tests import tiny
+from tests.test_align import CONFIG
+
+Rows = dict[tuple[str, int], list[tuple[Iteration, tuple[Candidate, ...]]]]
+PROMPTS = {"a": "Hi", "b": "What is a whale?", "c": "Tell me about it. " * 4}
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return prepare("tiny", tiny.language_model(CONFIG), tiny.tokenizer(), context=160)
+
+
+def search(
+    model: Model, stored: Mapping[str, Mapping[int, Stored]]
+) -> tuple[dict[str, Result], Rows]:
+    request = JobRequest(
+        prompts=tuple(PromptItem(id=name, prompt=text) for name, text in PROMPTS.items()),
+        method=AISP(n=4, iterations=3),
+        baselines=(BestOfN(n=6),),
+        max_new_tokens=10,
+    ).filled(model="tiny")
+    jobs = [
+        PromptJob(item.id or "", index, item, stored.get(item.id or "", {}))
+        for index, item in enumerate(request.prompts)
+        if isinstance(item, PromptItem)
+    ]
+    results: dict[str, Result] = {}
+    rows: Rows = {}
+
+    def on_iteration(prompt: str, arm: int, row: Iteration, kept: tuple[Candidate, ...]) -> Any:
+        rows.setdefault((prompt, arm), []).append((row, kept))
+        return "continue"
+
+    def on_result(result: Result) -> None:
+        results[result.prompt_id] = result
+
+    calls = Callbacks(lambda *_: None, on_iteration, on_result)
+    asyncio.run(solve(model, jobs, request, tiny.scoring(tiny.vowels), calls))
+    return results, rows
+
+
+@settings(max_examples=12, deadline=None)
+@given(cuts=st.fixed_dictionaries({name: st.integers(0, 4) for name in PROMPTS}))
+def test_resumed_anywhere(model: Model, cuts: dict[str, int]) -> None:
+    whole, rows = _whole(model)
+    stored = {
+        name: {
+            0: Stored(
+                tuple(row for row, _ in rows[name, 0][:cut]),
+                rows[name, 0][cut - 1][1] if cut else (),
+            )
+        }
+        for name, cut in cuts.items()
+    }
+    resumed, again = search(model, stored)
+    for name, cut in cuts.items():
+        assert resumed[name].response == whole[name].response
+        assert resumed[name].reward == whole[name].reward
+        assert resumed[name].kl == whole[name].kl
+        want = [(row.rewards, row.weights, row.sigma2) for row, _ in rows[name, 0][cut:]]
+        got = [(row.rewards, row.weights, row.sigma2) for row, _ in again.get((name, 0), [])]
+        assert got == want
+
+
+_KEPT: list[tuple[dict[str, Result], Rows]] = []
+
+
+def _whole(model: Model) -> tuple[dict[str, Result], Rows]:
+    if not _KEPT:
+        _KEPT.append(search(model, {}))
+    return _KEPT[0]
