@@ -106,6 +106,11 @@ class Followers:
                 process.wait(max(0.0, deadline - time.monotonic()))
             process.kill()
             process.wait()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Close the pipes, as the kernel does when this process ends."""
+        for process in self._processes:
             if process.stdin is not None:
                 with suppress(OSError):
                     process.stdin.close()

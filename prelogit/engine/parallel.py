@@ -35,7 +35,7 @@ class Team:
 
     def __init__(self, rank: int, size: int, followers: Followers | None, store: Any) -> None:
         self.rank, self.size = rank, size
-        self._followers, self._store = followers, store
+        self.followers, self._store = followers, store
         self._channel = dist.new_group(backend="gloo", timeout=_IDLE)
         self._lost = ""
         self._closed = False
@@ -91,7 +91,7 @@ class Team:
             self.close(broken=True)
             raise
         except BaseException as error:
-            gone = self._followers.gone(patience_seconds=5.0) if self._followers else ""
+            gone = self.followers.gone(patience_seconds=5.0) if self.followers else ""
             self._lost = (
                 self._lost
                 or gone
@@ -125,8 +125,8 @@ class Team:
         if not broken and self.rank == 0:
             with suppress(RuntimeError):
                 self.tell([END])
-        if self._followers is not None:
-            self._followers.end(patience_seconds=0.0 if broken else 10.0)
+        if self.followers is not None:
+            self.followers.end(patience_seconds=0.0 if broken else 10.0)
         if dist.is_initialized():
             with suppress(RuntimeError):
                 dist.destroy_process_group()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from transformers import Gemma2Config, GPT2Config, LlamaConfig
 
 from prelogit.core.errors import DeviceError, ModelError
 from prelogit.engine import parallel
+from prelogit.engine.followers import Followers, listen
 from prelogit.engine.load import Model, load_model
 from tests import tiny
 from tests.engine.conftest import FAMILIES, SIZES
@@ -93,6 +95,9 @@ def test_two_processes_decode_as_one(folder: str, split: Model) -> None:
     assert split.attention == "shared"
     assert not any(type(child).__name__ == "PackedLinear" for child in split.module.modules())
     whole = load_model(folder, device="cpu")
+    for pid in followers_of(os.getpid()):  # what a terminal or a stop sends to all of them
+        os.kill(pid, signal.SIGINT)
+        os.kill(pid, signal.SIGTERM)
     assert_same(whole, split)
     assert_same(whole, split)  # prompts and groups of the first time are forgotten
 
@@ -110,6 +115,9 @@ def test_a_model_closed_is_told_and_another_can_be_loaded(folder: str, gemma: st
     first.close()
     first.close()
     assert not alive(pids[0])
+    assert first.team is not None
+    assert first.team.followers is not None
+    assert "exit status 0" in first.team.followers.gone()
     with pytest.raises(DeviceError, match="closed"):
         first.decoder.prefill([1, 2, 3])
     second = load_model(gemma, device="cpu", tensor_parallel=2)  # caps, windows, tied weights
@@ -144,9 +152,21 @@ def test_a_leader_that_is_killed_takes_its_followers_along(folder: str, tmp_path
     leader = Child([sys.executable, "-c", script], tmp_path / "log", environment())
     leader.until_said("loaded")
     (pid,) = followers_of(leader.pid)
-    os.kill(pid, signal.SIGINT)  # what a terminal sends to all of them does not end it
     leader.kill()
     until(lambda: not alive(pid), "the follower has ended")
+
+
+def test_a_follower_that_waits_ends_when_its_pipe_closes(folder: str) -> None:
+    store, port = listen(2, timedelta(minutes=5))
+    call = {"name": folder, "device": "cpu", "tensor_parallel": 2}
+    followers = Followers(2, port, 0, call)
+    until(lambda: store.check(["here/1"]), "it waits for the leader")
+    assert followers.gone() == ""
+    (pid,) = followers_of(os.getpid())
+    followers.let_go()
+    until(lambda: not alive(pid), "it has ended")
+    assert "exit status 1" in followers.gone(patience_seconds=60.0)
+    followers.end(patience_seconds=0.0)
 
 
 def test_under_torchrun_rank_0_comes_back_alone(folder: str, tmp_path: Path) -> None:

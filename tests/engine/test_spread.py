@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -50,7 +51,7 @@ def whole(folder: str) -> Model:
 
 def decode(model: Model) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """Tokens and u . v of two steered prompts, samples leaving at different steps."""
-    engine = model.engine()
+    engine = replace(model, ends=frozenset(range(0, 257, 16))).engine()
     torch.manual_seed(0)
     for prompt, ids in (("long", list(range(1, 30))), ("short", [5, 4, 3])):
         engine.admit(prompt, ids)
