@@ -65,10 +65,10 @@ class Footprint(NamedTuple):
 
 def said(size: int) -> str:
     """Bytes as a user reads them."""
-    for unit, name in ((GB, "GB"), (10**6, "MB")):
+    for unit, name in ((GB, "GB"), (10**6, "MB"), (1000, "kB")):
         if abs(size) >= unit:
             return f"{size / unit:,.1f} {name}"
-    return f"{size / 1000:,.0f} kB"
+    return f"{size} bytes"
 
 
 def build_of(config: Mapping[str, Any]) -> Build | None:
@@ -118,16 +118,20 @@ def footprint(
     # Residual, its float32 copies in the norms, queries, feed-forward: one layer at a time.
     layer = 4 * (6 * build.width + 4 * heads + 3 * build.inner)
     noise = 36 * build.width  # words of 64 bits, then look-ups in float32
-    # Logits and a scaled or capped copy; for top-p in float32, two probabilities and a mask.
-    logits = build.vocabulary * (2 * size + 20)
-    fused = on_cpu and not build.capped
+    # Logits and a scaled or capped copy; for top-p probabilities, their order and their sums.
+    logits = build.vocabulary * (2 * size + 28)
+    token = token or 2 * build.layers * build.kv_heads * build.head_width * size
+    scores = build.heads * (8 + size)
+    fused = on_cpu and shared and not build.capped
+    # A cache of a row's own grows by a copy of one layer, and its keys are repeated for all heads.
+    copies = 0 if shared else 2 * heads * size + 2 * token // build.layers
     return Footprint(
         weights=weights,
-        token=token or 2 * build.layers * build.kv_heads * build.head_width * size,
+        token=token,
         row=layer + noise + logits,
-        score=0 if fused else build.heads * (8 + size),
+        score=copies + (0 if fused else scores),
         prefill=layer + 2 * heads * size,
-        square=13 * build.heads if build.capped else 8 if build.slides else 0,
+        square=13 * build.heads if build.capped or not shared else 8 if build.slides else 0,
         fixed=40 * build.vocabulary,  # both KL estimators of one row, in float64
         shared=shared,
     )

@@ -83,6 +83,7 @@ def test_memory_is_told_by_the_configuration_alone(
     config.save_pretrained(tmp_path / "model")
     monkeypatch.setenv("PRELOGIT_MODEL", str(tmp_path / "model"))
     monkeypatch.setenv("PRELOGIT_DEVICE", "cpu")
+    monkeypatch.setenv("PRELOGIT_DTYPE", "float32")
     monkeypatch.setenv("PRELOGIT_MEMORY_GB", "0.005")
 
     def memory() -> dict[str, Any]:
@@ -91,8 +92,8 @@ def test_memory_is_told_by_the_configuration_alone(
 
     # 2 layers of 2 key and value heads of 16 in float32: 512 bytes a token.
     assert memory()["ok"], memory()
-    assert "5.0 MB to use, weights 428 kB" in memory()["detail"]
-    assert "a prompt token 1 kB" in memory()["detail"]
+    assert "5.0 MB to use, weights 427.8 kB" in memory()["detail"]
+    assert "a prompt token 512 bytes" in memory()["detail"]
     rows = int(memory()["detail"].split("; ")[1].split()[0])
     assert 2 <= rows < 128
     monkeypatch.setenv("PRELOGIT_MAX_ROWS", "3")

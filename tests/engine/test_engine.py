@@ -19,6 +19,7 @@ from prelogit.engine.engine import Engine
 from prelogit.engine.load import Model, prepare
 from prelogit.engine.prefix import Group, Prefix
 from prelogit.engine.rows_limit import RowsLimit
+from prelogit.engine.work import Work
 from prelogit.search.plan import Gaussian, Greedy, NoiseKey, Plan, Rollouts, SearchId, TopP
 from tests import tiny
 from tests.engine.conftest import FAMILIES
@@ -300,6 +301,23 @@ def test_a_prompt_that_cannot_fit_is_told_so_before_it_is_read(model: Model) -> 
         assert word in str(error)
     assert all(isinstance(one, Rollouts) for one in got.values())
     assert tuple(PROMPTS["c"]) not in decoder.prefilled
+
+
+def test_only_samples_that_have_not_ended_are_decoded_anew(model: Model) -> None:
+    plan = Plan(3, Gaussian(torch.ones(4, model.dim), 0.5, NoiseKey(0, "a", 1)), Greedy(), 4)
+    work = Work(SearchId("a"), plan, model.head.device)
+    assert work.open(2) == [0, 1]
+    work.record([0, 1], 1, torch.tensor([7, 0]), torch.tensor([False, True]))
+    work.dot[:] = 5.0
+    assert work.put_back([0, 1])
+    assert work.unopened == [0, 2]
+    assert work.token_ids.tolist() == [[-1] * 4, [0, -1, -1, -1], [-1] * 4]
+    assert work.dot.tolist() == [0.0, 5.0, 5.0]
+    assert work.length.tolist() == [0, 1, 0]
+    work.open(2)
+    work.record([0, 2], 1, torch.tensor([0, 0]), torch.tensor([True, True]))
+    assert work.done
+    assert not work.put_back([0, 2])
 
 
 def test_plans_come_out_whole_when_dropped_searches_ran_beside_them(model: Model) -> None:

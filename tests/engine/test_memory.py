@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from prelogit.core.errors import ModelError
 from prelogit.core.memory import GB, MemoryPlan, build_of, footprint, weights_of
@@ -15,6 +18,7 @@ from prelogit.engine.decoder import PlainDecoder, SharedDecoder
 from prelogit.engine.load import Model, prepare
 from prelogit.engine.packed import pack
 from prelogit.engine.prefix import Group
+from prelogit.search.plan import Gaussian, Greedy, NoiseKey, Plan, SearchId, TopP
 from tests import tiny
 from tests.engine.conftest import FAMILIES, SIZES
 
@@ -172,3 +176,49 @@ def test_failures_that_mean_no_memory_are_told_from_others() -> None:
     assert memory.ran_out(caught.value)
     assert not memory.ran_out(RuntimeError("device-side assert triggered"))
     assert not memory.ran_out(ValueError("out of memory"))
+
+
+class Held(TorchDispatchMode):
+    """Counts the bytes of all tensors that were made inside and live."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peak = self._now = 0
+        self._sizes: dict[int, int] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for one in tree_leaves(out):
+            if not isinstance(one, torch.Tensor) or one.layout != torch.strided:
+                continue
+            storage = one.untyped_storage()
+            if storage._cdata not in self._sizes:
+                self._sizes[storage._cdata] = storage.nbytes()
+                self._now += storage.nbytes()
+                self.peak = max(self.peak, self._now)
+                weakref.finalize(storage, self._drop, storage._cdata)
+        return out
+
+    def _drop(self, storage: int) -> None:
+        self._now -= self._sizes.pop(storage)
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma2-softcaps", "gpt2"])
+@pytest.mark.parametrize("attention", ["shared", "eager"])
+@pytest.mark.parametrize("how", ["gaussian", "top-p"])
+def test_the_plan_is_an_upper_bound_of_what_is_held(name: str, attention: Any, how: str) -> None:
+    model = prepared(FAMILIES[name], attention=attention)
+    key = NoiseKey(0, "p", 1)
+    for rows, prompt, new in ((3, 90, 20), (40, 30, 40)):
+        getattr(model.decoder, "clear", lambda: None)()
+        engine = model.engine()
+        engine.admit("p", [1 + i % 250 for i in range(prompt)])
+        plan = Plan(rows, None, TopP(0.6, 0.9, key), new)
+        if how == "gaussian":
+            plan = Plan(rows, Gaussian(torch.ones(new, model.dim), 0.7, key), Greedy(), new)
+        engine.add(SearchId("p"), plan)
+        with Held() as held:
+            while engine.busy:
+                engine.step()
+        need = model.memory.need(rows, prompt, new)
+        assert need / 4 < held.peak <= need + model.memory.footprint.fixed

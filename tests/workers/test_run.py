@@ -165,7 +165,8 @@ def test_a_job_shows_what_decodes_it(
     run_group(make_desk(), group_id)
     engine = shown(store, job_id).engine
     assert engine is not None
-    assert (engine.device, engine.dtype, engine.attention) == ("cpu", "float32", "shared")
+    dtype = str(model.module.dtype).removeprefix("torch.")
+    assert (engine.device, engine.dtype, engine.attention) == ("cpu", dtype, "shared")
     assert (engine.rows, engine.halved) == (model.max_rows, 0)
     assert engine.memory.weights_bytes == model.memory.weights_bytes
     assert engine.memory.row_bytes == model.memory.row_bytes(64, 8)
