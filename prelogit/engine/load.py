@@ -112,6 +112,8 @@ def load_model(
         raise ModelError(f"graphs {graphs!r} is none: use {', '.join(get_args(GraphUse))}")
     check_size(tensor_parallel, device_map)
     where = find_device(device)
+    if tensor_parallel > 1 and dtype == "auto" and where.type == "cpu":
+        dtype = "float32"  # each process would measure for itself, and one process at that
     kind = find_dtype(dtype, where, home_folder(home))
     options: dict[str, Any] = {"dtype": kind}
     if device_map is not None:

@@ -71,7 +71,7 @@ def gemma(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def split(folder: str) -> Iterator[Model]:
-    model = load_model(folder, device="cpu", tensor_parallel=2)
+    model = load_model(folder, device="cpu", dtype="float32", tensor_parallel=2)
     yield model
     model.close()
 
@@ -94,7 +94,7 @@ def assert_same(whole: Model, split: Model) -> None:
 def test_two_processes_decode_as_one(folder: str, split: Model) -> None:
     assert split.attention == "shared"
     assert not any(type(child).__name__ == "PackedLinear" for child in split.module.modules())
-    whole = load_model(folder, device="cpu")
+    whole = load_model(folder, device="cpu", dtype="float32")
     for pid in followers_of(os.getpid()):  # what a terminal or a stop sends to all of them
         os.kill(pid, signal.SIGINT)
         os.kill(pid, signal.SIGTERM)
@@ -103,14 +103,15 @@ def test_two_processes_decode_as_one(folder: str, split: Model) -> None:
 
 
 def test_a_model_closed_is_told_and_another_can_be_loaded(folder: str, gemma: str) -> None:
-    first = load_model(folder, device="cpu", tensor_parallel=2, attention="sdpa")
+    first = load_model(folder, device="cpu", dtype="float32", tensor_parallel=2, attention="sdpa")
     with pytest.raises(ModelError, match="one tensor-parallel model a process"):
-        load_model(folder, device="cpu", tensor_parallel=2)
+        load_model(folder, device="cpu", dtype="float32", tensor_parallel=2)
     pids = followers_of(os.getpid())
     assert len(pids) == 1
     assert first.attention == "sdpa"
     assert torch.equal(
-        decode(first)["long"][0], decode(load_model(folder, device="cpu"))["long"][0]
+        decode(first)["long"][0],
+        decode(load_model(folder, device="cpu", dtype="float32"))["long"][0],
     )
     first.close()
     first.close()
@@ -120,8 +121,10 @@ def test_a_model_closed_is_told_and_another_can_be_loaded(folder: str, gemma: st
     assert "exit status 0" in first.team.followers.gone()
     with pytest.raises(DeviceError, match="closed"):
         first.decoder.prefill([1, 2, 3])
-    second = load_model(gemma, device="cpu", tensor_parallel=2)  # caps, windows, tied weights
-    assert_same(load_model(gemma, device="cpu"), second)
+    second = load_model(
+        gemma, device="cpu", dtype="float32", tensor_parallel=2
+    )  # caps, windows, tied weights
+    assert_same(load_model(gemma, device="cpu", dtype="float32"), second)
     second.close()
 
 
@@ -146,7 +149,7 @@ def test_a_follower_that_dies_is_told_and_ends_the_model(split: Model) -> None:
 def test_a_leader_that_is_killed_takes_its_followers_along(folder: str, tmp_path: Path) -> None:
     script = (
         "import sys, time; from prelogit.engine.load import load_model\n"
-        f"load_model({folder!r}, device='cpu', tensor_parallel=2)\n"
+        f"load_model({folder!r}, device='cpu', dtype='float32', tensor_parallel=2)\n"
         "print('loaded', flush=True); time.sleep(600)"
     )
     leader = Child([sys.executable, "-c", script], tmp_path / "log", environment())
@@ -158,7 +161,7 @@ def test_a_leader_that_is_killed_takes_its_followers_along(folder: str, tmp_path
 
 def test_a_follower_that_waits_ends_when_its_pipe_closes(folder: str) -> None:
     store, port = listen(2, timedelta(minutes=5))
-    call = {"name": folder, "device": "cpu", "tensor_parallel": 2}
+    call = {"name": folder, "device": "cpu", "dtype": "float32", "tensor_parallel": 2}
     followers = Followers(2, port, 0, call)
     until(lambda: store.check(["here/1"]), "it waits for the leader")
     assert followers.gone() == ""
@@ -174,7 +177,7 @@ def test_under_torchrun_rank_0_comes_back_alone(folder: str, tmp_path: Path) -> 
     script.write_text(
         "from prelogit.engine.load import load_model\n"
         "from tests.engine.test_spread import decode\n"
-        f"model = load_model({folder!r}, device='cpu', tensor_parallel=2)\n"
+        f"model = load_model({folder!r}, device='cpu', dtype='float32', tensor_parallel=2)\n"
         "print(decode(model)['long'][0].tolist())\n"
     )
     command = [
@@ -195,7 +198,7 @@ def test_under_torchrun_rank_0_comes_back_alone(folder: str, tmp_path: Path) -> 
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    whole = load_model(folder, device="cpu")
+    whole = load_model(folder, device="cpu", dtype="float32")
     assert done.stdout.strip() == str(decode(whole)["long"][0].tolist())
 
 
@@ -210,13 +213,13 @@ def test_under_torchrun_rank_0_comes_back_alone(folder: str, tmp_path: Path) -> 
 )
 def test_what_cannot_be_split_is_told(options: dict[str, Any], cure: str, folder: str) -> None:
     with pytest.raises(ModelError, match=cure):
-        load_model(folder, device="cpu", **options)
+        load_model(folder, device="cpu", dtype="float32", **options)
 
 
 def test_an_architecture_without_a_plan_is_told(tmp_path: Path) -> None:
     config: GPT2Config = FAMILIES["gpt2"]
     with pytest.raises(ModelError, match="no plan to split a 'gpt2' model: use device_map"):
-        load_model(save(config, tmp_path), device="cpu", tensor_parallel=2)
+        load_model(save(config, tmp_path), device="cpu", dtype="float32", tensor_parallel=2)
 
 
 def test_more_parts_than_gpus_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

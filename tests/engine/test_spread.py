@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def whole(folder: str) -> Model:
-    return load_model(folder, device="cpu")
+    return load_model(folder, device="cpu", dtype="float32")
 
 
 def decode(model: Model) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
@@ -70,7 +70,9 @@ def decode(model: Model) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
 def test_layers_on_the_disk_give_the_same_tokens(
     device_map: dict[str, int | str], attention: Any, folder: str, whole: Model
 ) -> None:
-    spread = load_model(folder, device="cpu", device_map=device_map, attention=attention)
+    spread = load_model(
+        folder, device="cpu", dtype="float32", device_map=device_map, attention=attention
+    )
     assert not any(isinstance(child, PackedLinear) for child in spread.module.modules())
     assert spread.fingerprint == whole.fingerprint
     want, got = decode(whole), decode(spread)
@@ -81,7 +83,7 @@ def test_layers_on_the_disk_give_the_same_tokens(
 
 @pytest.mark.parametrize("device_map", ["auto", "sequential", {"": "cpu"}, '{"": "cpu"}'])
 def test_a_map_to_one_place_is_no_map(device_map: Any, folder: str, whole: Model) -> None:
-    spread = load_model(folder, device="cpu", device_map=device_map)
+    spread = load_model(folder, device="cpu", dtype="float32", device_map=device_map)
     if not torch.cuda.is_available():
         assert any(isinstance(child, PackedLinear) for child in spread.module.modules())
         assert torch.equal(decode(spread)["long"][0], decode(whole)["long"][0])
@@ -105,4 +107,9 @@ def test_a_map_that_is_none_is_told(device_map: Any, cure: str, folder: str) -> 
 
 def test_a_map_without_a_module_is_told(folder: str) -> None:
     with pytest.raises(ModelError, match="device_map"):
-        load_model(folder, device="cpu", device_map={"model.layers": "cpu", "lm_head": "disk"})
+        load_model(
+            folder,
+            device="cpu",
+            dtype="float32",
+            device_map={"model.layers": "cpu", "lm_head": "disk"},
+        )

@@ -24,7 +24,7 @@ def test_it_runs_jobs_as_any_worker_and_ends_as_one(
     tmp_path: Path, model_folder: str, fresh_sqlite: str
 ) -> None:
     with running_stack(tmp_path, model_folder, fresh_sqlite) as stack:
-        split = stack.worker(tensor_parallel=2)
+        split = stack.worker(tensor_parallel=2, dtype="float32")
         split.until_said("ready owner")
         (pid,) = followers_of(split.pid)
         job = stack.post(PROMPTS, seed=3)
@@ -33,7 +33,7 @@ def test_it_runs_jobs_as_any_worker_and_ends_as_one(
         assert split.end(signal.SIGTERM) == 0
         until(lambda: not alive(pid), "the follower has ended")
 
-        whole = stack.worker()
+        whole = stack.worker(dtype="float32")
         whole.until_said("ready owner")
         job = stack.post(PROMPTS, seed=3)
         assert stack.ended(job).status == "succeeded"
@@ -42,7 +42,7 @@ def test_it_runs_jobs_as_any_worker_and_ends_as_one(
         assert [r.model for r in got] == [r.model for r in want]
         whole.end()
 
-        broken = stack.worker(tensor_parallel=2)
+        broken = stack.worker(tensor_parallel=2, dtype="float32")
         broken.until_said("ready owner")
         os.kill(*followers_of(broken.pid), signal.SIGKILL)
         assert broken.ended() == 1
