@@ -7,12 +7,14 @@ reading its weights, keys and values once from memory.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks.rounds import Stopwatch, Timing, now
+from prelogit.engine.packed import PackedLinear
 
 COPIED = 256 << 20  # bytes of a copy: more than any cache holds
 
@@ -26,15 +28,18 @@ class Products(NamedTuple):
 
 def products(module: Any, n: int) -> Products:
     """All layers that multiply n rows by a weight, packed or not, the output layer too."""
-    layers = [one for one in module.modules() if _is_linear(one)]
+    layers = [one for one in module.modules() if isinstance(one, nn.Linear | PackedLinear)]
     widths = {int(one.in_features) for one in layers}
     made = {w: torch.randn(n, w, dtype=module.dtype, device=module.device) for w in widths}
     return Products(layers, made)
 
 
-def _is_linear(module: Any) -> bool:
-    has_shape = hasattr(module, "in_features") and hasattr(module, "out_features")
-    return has_shape and not list(module.children())
+def _product(layer: Any) -> Callable[[Tensor], Tensor]:
+    """The bare product: without the rows that a packed layer may fill up."""
+    found: Callable[[Tensor], Tensor] = (
+        layer._apply_packed if isinstance(layer, PackedLinear) else layer.forward
+    )
+    return found
 
 
 @torch.inference_mode()
@@ -44,17 +49,18 @@ def products_lap(watch: Stopwatch, work: Products, passes: int = 3) -> None:
     Layers are called in the model's own order: each weight is as cold as it is in a step.
     """
     inputs = [work.inputs[int(layer.in_features)] for layer in work.layers]
+    calls = [_product(layer) for layer in work.layers]
     start = now()
     for _ in range(passes):
-        for layer, x in zip(work.layers, inputs, strict=True):
-            layer.forward(x)
+        for call, x in zip(calls, inputs, strict=True):
+            call(x)
     watch.record("floor products", (now() - start).times(1 / passes))
     if inputs[0].device.type != "cpu":
         return
     by_shape: dict[str, Timing] = {}
-    for layer, x in zip(work.layers, inputs, strict=True):
+    for layer, call, x in zip(work.layers, calls, inputs, strict=True):
         before = now()
-        layer.forward(x)
+        call(x)
         shape = f"floor {layer.in_features}>{layer.out_features}"
         by_shape[shape] = by_shape.get(shape, Timing(0.0, 0.0)) + (now() - before)
     for shape, spent in by_shape.items():

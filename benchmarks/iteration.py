@@ -59,8 +59,7 @@ def arguments() -> argparse.Namespace:
 
 def run_part(part: str, args: argparse.Namespace) -> dict[str, Any]:
     """One part's numbers."""
-    rows = args.static_n * args.static_batch if part == "static" else 128
-    model = models.ours(args.model, args.dtype, args.device, rows=rows)
+    model = models.ours(args.model, args.dtype, args.device)
     match part:
         case "overhead":
             return overhead(

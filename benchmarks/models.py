@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
+from transformers.utils import logging
 
 from prelogit.engine.embedded import ensure
 from prelogit.engine.load import Model, load_model, prepare
@@ -74,6 +75,7 @@ def endless(model: Model) -> Model:
 
 def plain(name: str, dtype: str, device: str = "auto") -> Any:
     """An untouched transformers model with SDPA attention and without end tokens."""
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if name == LLAMA:
         module = _random_llama(dtype)
     else:

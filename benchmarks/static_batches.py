@@ -8,15 +8,21 @@ which is known because the noise, and so every answer, is the same in both.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import torch
+
 from benchmarks.models import endless
-from benchmarks.prompt_set import mixed
+from benchmarks.prompt_set import unequal
+from benchmarks.repeated import REPEATED, RepeatedParams
 from benchmarks.rounds import Stopwatch, paired, play
 from benchmarks.steered import gaussian_plan
 from prelogit.engine.engine import Engine
 from prelogit.engine.load import Model
-from prelogit.search.plan import Rollouts, SearchId
+from prelogit.search.course import Outcome, Scored, Search
+from prelogit.search.driver import Together, run
+from prelogit.search.plan import Rollouts, SearchId, Shape
 from prelogit.text import encode
 
 Lengths = dict[tuple[str, int], list[int]]
@@ -27,39 +33,44 @@ def _admit(engine: Engine, prompts: dict[str, list[int]]) -> None:
         engine.admit(name, token_ids)
 
 
-def _lengths(rollouts: object) -> list[int]:
-    if not isinstance(rollouts, Rollouts):
-        raise RuntimeError(f"the engine gave up: {rollouts}")
-    found: list[int] = rollouts.length.tolist()
-    return found
-
-
 def flowing(
-    model: Model, prompts: dict[str, list[int]], n: int, iterations: int, tokens: int, open_: int
+    model: Model,
+    prompts: dict[str, list[int]],
+    n: int,
+    iterations: int,
+    tokens: int,
+    together: Together,
 ) -> Lengths:
-    """Our way: at most ``open_`` prompts have a plan; each starts its next when its last has ended."""
-    engine = model.engine()
+    """Our way, through the driver: a prompt starts its next round when its last has ended."""
+    engine, lengths = model.engine(), {}
     _admit(engine, prompts)
-    waiting, lengths = list(prompts), {}
-    iteration = dict.fromkeys(prompts, 1)
+    params = RepeatedParams(n, iterations)
+    searches = {
+        SearchId(name): Search(REPEATED, params, Shape(tokens, model.dim, tokens, 0, name))
+        for name in prompts
+    }
+    rounds = dict.fromkeys(prompts, 0)
 
-    def start(name: str) -> None:
-        plan = gaussian_plan(n, tokens, model.dim, prompt=name, iteration=iteration[name])
-        engine.add(SearchId(name), plan)
+    async def judge(search: SearchId, rollouts: Rollouts) -> Scored:
+        rounds[search.prompt] += 1
+        lengths[search.prompt, rounds[search.prompt]] = rollouts.length.tolist()
+        return Scored([""] * n, torch.zeros(n, dtype=torch.float64), 0.0)
 
-    for _ in range(min(open_, len(waiting))):
-        start(waiting.pop(0))
-    while engine.busy:
-        for search, rollouts in engine.step():
-            name = search.prompt
-            lengths[name, iteration[name]] = _lengths(rollouts)
-            iteration[name] += 1
-            if iteration[name] <= iterations:
-                start(name)
-                continue
-            engine.release(name)
-            if waiting:
-                start(waiting.pop(0))
+    def on_end(search: SearchId, outcome: Outcome) -> None:
+        engine.release(search.prompt)
+        if outcome.ending != "done":
+            raise RuntimeError(f"{search}: {outcome.error}")
+
+    asyncio.run(
+        run(
+            searches,
+            engine,
+            judge,
+            together=together,
+            on_iteration=lambda *_: "continue",
+            on_end=on_end,
+        )
+    )
     return lengths
 
 
@@ -85,8 +96,10 @@ def static(
                 plan = gaussian_plan(n, longest, model.dim, prompt=name, iteration=iteration)
                 engine.add(SearchId(name), plan)
             while engine.busy:
-                for _, rollouts in engine.step():
-                    spent += sum(_lengths(rollouts))
+                for search, rollouts in engine.step():
+                    if not isinstance(rollouts, Rollouts):
+                        raise RuntimeError(f"{search}: {rollouts}")
+                    spent += int(rollouts.length.sum())
         for name in together:
             engine.release(name)
     return spent
@@ -95,16 +108,17 @@ def static(
 def compare(
     model: Model, *, prompts: int, n: int, iterations: int, batch: int, tokens: int, rounds: int
 ) -> dict[str, Any]:
-    """Times of static over ours; "alone" is ours with no more than b prompts at a time."""
-    items = mixed(prompts, model.tokenizer)
+    """Times of static over ours; "alone" is ours with never more than b prompts at a time."""
+    items = unequal(prompts)
     token_ids = {one.id or "": encode(model.tokenizer, one) for one in items}
+    refilled, alone = Together(batch, batch * n), Together(batch, 0)
     # Which answers there are; also the warm-up.
-    lengths = flowing(model, token_ids, n, iterations, tokens, prompts)
+    lengths = flowing(model, token_ids, n, iterations, tokens, refilled)
     rows: list[int] = []
 
-    def ours_lap(watch: Stopwatch, name: str, open_: int) -> None:
+    def ours_lap(watch: Stopwatch, name: str, together: Together) -> None:
         with watch.lap(name):
-            flowing(model, token_ids, n, iterations, tokens, open_)
+            flowing(model, token_ids, n, iterations, tokens, together)
 
     def static_lap(watch: Stopwatch) -> None:
         with watch.lap("static"):
@@ -112,8 +126,8 @@ def compare(
 
     watch = play(
         [
-            lambda watch: ours_lap(watch, "ours", prompts),
-            lambda watch: ours_lap(watch, "alone", batch),
+            lambda watch: ours_lap(watch, "ours", refilled),
+            lambda watch: ours_lap(watch, "alone", alone),
             static_lap,
         ],
         rounds,

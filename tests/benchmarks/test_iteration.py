@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import iteration, models, prompt_set, static_batches
 from prelogit.engine.load import Model
+from prelogit.search.driver import Together
 from prelogit.text import encode
 from tests.benchmarks.conftest import Run
 
@@ -46,18 +47,20 @@ def test_table_and_json(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < found["reward_seconds"] <= found["wall_seconds"]
 
 
+def test_ours_gives_the_same_answers_however_many_prompts_are_open(model: Model) -> None:
+    items = prompt_set.unequal(4)
+    prompts = {one.id or "": encode(model.tokenizer, one) for one in items}
+    lengths = static_batches.flowing(model, prompts, 3, 2, 12, Together(4, 12))
+    assert lengths == static_batches.flowing(model, prompts, 3, 2, 12, Together(1, 0))
+    assert set(lengths) == {(name, k) for name in prompts for k in (1, 2)}
+    assert all(1 <= length <= 12 for found in lengths.values() for length in found)
+
+
 def test_static_batches_hold_every_row_to_the_longest_answer(model: Model) -> None:
-    prompts = {
-        one.id or "": encode(model.tokenizer, one) for one in prompt_set.mixed(4, model.tokenizer)
-    }
-    lengths = static_batches.flowing(model, prompts, 3, 2, 12, 4)
-    assert lengths == static_batches.flowing(model, prompts, 3, 2, 12, 2)
-    assert len(lengths) == 8
-    names = list(prompts)
-    needed = 0
-    for pair in (names[:2], names[2:]):
-        for k in (1, 2):
-            needed += 3 * 2 * max(length for name in pair for length in lengths[name, k])
+    prompts = {name: [1, 2, 3] for name in "abcd"}
+    lengths = {(name, k): [k, 1, 2 * k + i] for i, name in enumerate("abcd") for k in (1, 2)}
+    # b = 2: in each batch and iteration the second prompt has the longest answer.
+    needed = 3 * 2 * sum(2 * k + i for i in (1, 3) for k in (1, 2))
     assert static_batches.static(model, prompts, 3, 2, 2, lengths) == needed
 
 
@@ -69,3 +72,12 @@ def test_generated_prompts_are_of_mixed_length_and_the_same_each_time(model: Mod
     assert min(counts) >= prompt_set.SHORTEST
     assert max(counts) > 300
     assert counts != sorted(counts)
+
+
+def test_answers_of_unlike_length_are_asked_for_in_equal_parts() -> None:
+    prompts = prompt_set.unequal(36)
+    assert len({one.id for one in prompts}) == 36
+    brief = [(one.id or "").startswith("s") for one in prompts]
+    assert sum(brief) == 18
+    assert brief != sorted(brief)
+    assert brief[::2] != [True] * 18
