@@ -22,6 +22,7 @@ from prelogit.core.memory import (
 )
 from prelogit.engine.decoder import Decoder
 from prelogit.engine.packed import PackedLinear
+from prelogit.engine.spread import output_device
 
 MIB = 2**20
 # Left alone: on CPU for the other processes, on a GPU for what its libraries keep and for holes.
@@ -55,7 +56,7 @@ def plan_memory(
     else:
         free = sum_free(devices_of(module))
         budget = None if free is None else weights + free
-    wanted = max_rows or wanted_rows(module.device)
+    wanted = max_rows or wanted_rows(output_device(module))
     plan = MemoryPlan(budget, taken, wanted)
     if plan.max_rows < min(2, wanted):
         raise ModelError(short_of_memory(plan))
@@ -86,7 +87,7 @@ def measure(module: Any, decoder: Decoder, *, weights: int, shared: bool) -> Foo
         build,
         dtype,
         weights=weights,
-        on_cpu=module.device.type == "cpu",
+        on_cpu=output_device(module).type == "cpu",
         shared=shared,
         token=_token_bytes(decoder),
     )
@@ -117,7 +118,7 @@ def _tensors(module: Any) -> Iterator[Tensor]:
 def devices_of(module: Any) -> set[torch.device]:
     """Where the model's weights are."""
     return {one.device for one in module.parameters() if one.device.type != "meta"} or {
-        module.device
+        output_device(module)
     }
 
 

@@ -75,6 +75,7 @@ def test_layers_on_the_disk_give_the_same_tokens(
     )
     assert not any(isinstance(child, PackedLinear) for child in spread.module.modules())
     assert spread.fingerprint == whole.fingerprint
+    assert spread.max_rows == whole.max_rows
     want, got = decode(whole), decode(spread)
     for prompt, (tokens, dot) in want.items():
         assert torch.equal(got[prompt][0], tokens)
