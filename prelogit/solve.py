@@ -143,7 +143,7 @@ async def solve(
 def together(request: JobRequest) -> Together:
     """b prompts, and the rows of one round of b prompts."""
     method = request.method
-    return Together(method.batch_size, method.batch_size * method.n)
+    return Together(method.batch_size, method.batch_size * (method.n or 1))
 
 
 def prompt_tokens(model: Model, item: PromptItem, request: JobRequest) -> list[int]:
