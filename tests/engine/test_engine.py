@@ -18,8 +18,9 @@ from prelogit.engine.decoder import Decoder
 from prelogit.engine.engine import Engine
 from prelogit.engine.load import Model, prepare
 from prelogit.engine.prefix import Group, Prefix
+from prelogit.engine.room import Room
 from prelogit.engine.rows_limit import RowsLimit
-from prelogit.engine.work import Work
+from prelogit.engine.work import Seat, Work
 from prelogit.search.plan import Gaussian, Greedy, NoiseKey, Plan, Rollouts, SearchId, TopP
 from tests import tiny
 from tests.engine.conftest import FAMILIES
@@ -270,6 +271,26 @@ def test_no_more_is_opened_than_fits(model: Model) -> None:
         most.append(max(decoder.rows))
     assert most == sorted(most)
     assert 2 <= most[0] < most[-1]
+
+
+def test_room_is_counted_to_the_row(model: Model) -> None:
+    """A long prompt's forward pass, the rows' own keys and values, and what a step works with."""
+    long, most = len(PROMPTS["c"]), 64
+    live = Work(SearchId("c"), Plan(16, None, Greedy(), TOKENS), model.head.device)
+    with torch.inference_mode():
+        group = Group(model.decoder.prefill(PROMPTS["c"]), range(16), TOKENS)
+    seat = Seat(live, group, tuple(range(16)))
+    for rows in (32, 48):
+        for less, want in ((0, rows), (1, rows - 1)):
+            plan = budget(model, model.memory.need(rows, long, TOKENS) - less)
+            room = Room(plan, watched(model)[1])
+            assert room.fitting(most, [], 0, long, TOKENS) == want
+            room.opened([seat])
+            assert room.fitting(most, [seat], 0, long, TOKENS) == want - 16
+            assert room.fitting(most, [seat], 10**6, long, TOKENS) == 0
+    tight = Room(budget(model, model.memory.prefill_bytes(1000)), watched(model)[1])
+    assert tight.fitting(most, [], 0, 1000, 1) == 0
+    assert Room(None, watched(model)[1]).fitting(most, [], 0, 10**9, 1) == most
 
 
 def test_a_prompt_is_read_when_its_rows_are_opened_and_idle_ones_make_way(model: Model) -> None:
