@@ -28,6 +28,8 @@ MIB = 2**20
 # Left alone: on CPU for the other processes, on a GPU for what its libraries keep and for holes.
 _CPU_RESERVE, _CPU_SHARE = 256 * MIB, 0.1
 _GPU_RESERVE, _GPU_SHARE = 512 * MIB, 0.05
+# What oneDNN says when memory ends inside of it; with more words it means something else.
+_ONEDNN = ("could not create a primitive", "could not create a memory object")
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
 
 
@@ -201,7 +203,8 @@ def ran_out(error: BaseException) -> bool:
     """Whether a failure means that the device has no more memory, and nothing worse."""
     # On CPU torch raises a plain RuntimeError, and CUDA's libraries others: only text tells.
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
+        isinstance(error, RuntimeError)
+        and (str(error) in _ONEDNN or any(text in str(error) for text in _NO_MEMORY))
     )
 
 

@@ -174,6 +174,8 @@ def test_failures_that_mean_no_memory_are_told_from_others() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 50)
     assert memory.ran_out(caught.value)
+    assert memory.ran_out(RuntimeError("could not create a primitive"))
+    assert not memory.ran_out(RuntimeError("could not create a primitive descriptor iterator"))
     assert not memory.ran_out(RuntimeError("device-side assert triggered"))
     assert not memory.ran_out(ValueError("out of memory"))
 
