@@ -19,7 +19,7 @@ together with ``torchaudio`` and ``torchcodec``; text models need none of them.)
 "decode" leaves both prefills out, "whole" has one of each, "over 32" is what a search of 32
 iterations pays: ours prefills once, ``generate`` each time, vLLM once where its prefix cache holds.
 The floor of a step is its matrix products in our layout plus raw attention, in the same rounds.
-With its defaults it takes about an hour on two cores, most of it in ``generate`` at 2048 tokens.
+With its defaults it takes one to two hours, most of it in ``generate`` at 2048 tokens.
 """
 
 from __future__ import annotations
@@ -163,13 +163,22 @@ def show(row: dict[str, Any], n: int, tokens: int) -> str:
     low = row["floor"]
     if row["vllm_agrees"] is not None:
         told.append(f"vLLM decodes the same tokens: {row['vllm_agrees']:.1%}")
-    heads = ["ms a step", "products", "prefix", "suffix", "ours", "floor/ours", "reading"]
+    heads = [
+        "ms a step",
+        "products",
+        "prefix",
+        "suffix",
+        "ours",
+        "floor/ours",
+        "reading",
+        "reading/ours",
+    ]
     lines = []
     for clock in ("wall", "cpu"):
         parts = [getattr(low[part], clock) * 1000 for part in ("products", "prefix", "suffix")]
-        reading = low["reading"] * 1000 if clock == "wall" else None
+        reading = [low["reading"] * 1000, low["reading share"]] if clock == "wall" else [None] * 2
         whole = getattr(low["ours"], clock) * 1000
-        lines.append([clock, *parts, whole, getattr(low["share"], clock), reading])
+        lines.append([clock, *parts, whole, getattr(low["share"], clock), *reading])
     return "\n".join([*told, table(f"{title}: the floor", heads, lines)])
 
 

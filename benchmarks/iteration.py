@@ -43,7 +43,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="of overhead, and of static batches")
     parser.add_argument("--length", type=int, default=128, help="prompt tokens of overhead")
     parser.add_argument("--n", type=int, default=32, help="samples of overhead")
-    parser.add_argument("--tokens", type=int, default=64, help="new tokens, static batches aside")
+    parser.add_argument("--tokens", type=int, default=64, help="new tokens of overhead")
+    parser.add_argument("--batched-tokens", type=int, default=32, help="limit, also of waiting")
     parser.add_argument("--prompts", type=int, default=100, help="of batched")
     parser.add_argument("--chunks", type=int, default=4, help="of prompts that take turns")
     parser.add_argument("--batched-n", type=int, default=16)
@@ -72,7 +73,7 @@ def run_part(part: str, args: argparse.Namespace) -> dict[str, Any]:
                 n=args.batched_n,
                 iterations=args.iterations,
                 batch=args.batch,
-                tokens=args.tokens,
+                tokens=args.batched_tokens,
                 chunks=args.chunks,
             )
         case "static":
@@ -92,7 +93,7 @@ def run_part(part: str, args: argparse.Namespace) -> dict[str, Any]:
                 n=args.batched_n,
                 iterations=args.iterations,
                 batch=args.static_batch,
-                tokens=args.tokens,
+                tokens=args.batched_tokens,
             )
 
 

@@ -43,7 +43,7 @@ def forecast(model: str, *, device: str, home: Path) -> MemoryPlan | None:
         raise LaunchError(f"PRELOGIT_{str(first['loc'][0]).upper()}: {first['msg']}") from error
     if model == EMBEDDED and not (Path(model_folder(model, home=home)) / "config.json").is_file():
         return None
-    from prelogit.engine.foresee import foresee  # imports torch
+    from prelogit.engine.memory.foresee import foresee  # imports torch
 
     return foresee(
         model,

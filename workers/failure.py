@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 
 from prelogit.core.errors import DeviceError, PrelogitError
-from prelogit.engine.memory import ran_out
+from prelogit.engine.memory.device import ran_out
 
 
 class Failure(NamedTuple):

@@ -20,10 +20,10 @@ from prelogit.core.memory import MemoryPlan
 from prelogit.engine.decoder import Decoder
 from prelogit.engine.draw import draw
 from prelogit.engine.head import Head
-from prelogit.engine.memory import give_memory_back, ran_out
+from prelogit.engine.memory.device import give_memory_back, ran_out
+from prelogit.engine.memory.room import Room, clear_storage, too_large
+from prelogit.engine.memory.rows_limit import RowsLimit
 from prelogit.engine.prefix import Group, Prefix
-from prelogit.engine.room import Room, clear_storage, too_large
-from prelogit.engine.rows_limit import RowsLimit
 from prelogit.engine.work import Seat, Work
 from prelogit.search.plan import Plan, Rollouts, SearchId
 

@@ -15,14 +15,14 @@ from prelogit.engine.decoder import Decoder, PlainDecoder
 from prelogit.engine.embedded import ensure
 from prelogit.engine.engine import Engine
 from prelogit.engine.head import Head, check_head
-from prelogit.engine.memory import plan_memory
+from prelogit.engine.memory.device import plan_memory
+from prelogit.engine.memory.rows_limit import RowsLimit
 from prelogit.engine.packed import pack, packable
-from prelogit.engine.parallel import Team
 from prelogit.engine.place import find_device, find_device_map, find_dtype
 from prelogit.engine.read import read_model
-from prelogit.engine.rows_limit import RowsLimit
-from prelogit.engine.split import check_size, load_split
 from prelogit.engine.spread import bridge, scattered
+from prelogit.engine.tensor_parallel.split import check_size, load_split
+from prelogit.engine.tensor_parallel.team import Team
 from prelogit.engine.way import Attention, GraphUse, choose
 from prelogit.engine.weights import fingerprint_of
 from prelogit.text import EMBEDDED, context_length, home_folder, model_folder

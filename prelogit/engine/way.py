@@ -9,9 +9,9 @@ import torch
 
 from prelogit.core.errors import ModelError
 from prelogit.engine import attention
-from prelogit.engine.capture import Capture, CudaCapture
 from prelogit.engine.decoder import Decoder, PlainDecoder, SharedDecoder, Step, own_step
-from prelogit.engine.graph import GraphDecoder
+from prelogit.engine.graphs.capture import Capture, CudaCapture
+from prelogit.engine.graphs.graph import GraphDecoder
 from prelogit.engine.prefix import Group
 from prelogit.engine.spread import scattered, sharded
 from prelogit.engine.tape import recorded_later

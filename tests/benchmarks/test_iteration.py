@@ -12,7 +12,22 @@ from prelogit.search.driver import Together
 from prelogit.text import encode
 from tests.benchmarks.conftest import Run
 
-SMALL = ("--rounds", 2, "--length", 9, "--n", 8, "--tokens", 5, "--batched-n", 4, "--iterations", 2)
+SMALL = (
+    "--rounds",
+    2,
+    "--length",
+    9,
+    "--n",
+    8,
+    "--tokens",
+    5,
+    "--batched-tokens",
+    5,
+    "--batched-n",
+    4,
+    "--iterations",
+    2,
+)
 FEW = ("--prompts", 4, "--chunks", 2, "--batch", 2, "--answers", 4, "--answer-tokens", 12)
 
 

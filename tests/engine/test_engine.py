@@ -17,9 +17,9 @@ from prelogit.core.memory import MemoryPlan
 from prelogit.engine.decoder import Decoder
 from prelogit.engine.engine import Engine
 from prelogit.engine.load import Model, prepare
+from prelogit.engine.memory.room import Room
+from prelogit.engine.memory.rows_limit import RowsLimit
 from prelogit.engine.prefix import Group, Prefix
-from prelogit.engine.room import Room
-from prelogit.engine.rows_limit import RowsLimit
 from prelogit.engine.work import Seat, Work
 from prelogit.search.plan import Gaussian, Greedy, NoiseKey, Plan, Rollouts, SearchId, TopP
 from tests import tiny

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from prelogit.engine.engine import Engine
 from prelogit.engine.load import Model, prepare
-from prelogit.engine.rows_limit import RowsLimit
+from prelogit.engine.memory.rows_limit import RowsLimit
 from prelogit.search.plan import Gaussian, Greedy, NoiseKey, Plan, Rollouts, SearchId, TopP
 from tests import tiny
 from tests.engine.conftest import FAMILIES

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from prelogit.engine import static_attention, way
+from prelogit.engine import way
 from prelogit.engine.decoder import SharedDecoder, Step, own_step
-from prelogit.engine.graph import GraphDecoder
+from prelogit.engine.graphs import static_attention
+from prelogit.engine.graphs.graph import GraphDecoder
 from tests import tiny
 from tests.engine.conftest import FAMILIES
-from tests.engine.recording import record
+from tests.engine.graphs.recording import record
 
 
 def shared_way(module: Any) -> tuple[SharedDecoder, Step]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.engine.test_parallel import alive, followers_of
+from tests.engine.tensor_parallel.test_team import alive, followers_of
 from tests.workers.processes import until
 from tests.workers.stack import running_stack
 

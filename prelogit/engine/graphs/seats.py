@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
+from prelogit.engine.graphs.slabs import Shape, doubled, halfway
 from prelogit.engine.prefix import Group, Prefix
-from prelogit.engine.slabs import Shape, doubled, halfway
 
 ROWS, PROMPTS, WIDTH, PREFIX, SUFFIX = 8, 1, 8, 64, 32  # the smallest buckets
 

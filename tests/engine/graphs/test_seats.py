@@ -9,9 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prelogit.engine.graphs.seats import Moves, Seats
+from prelogit.engine.graphs.slabs import doubled, halfway
 from prelogit.engine.prefix import Group, Prefix
-from prelogit.engine.seats import Moves, Seats
-from prelogit.engine.slabs import doubled, halfway
 
 
 def prompt(tokens: int = 5) -> Prefix:

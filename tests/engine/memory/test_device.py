@@ -13,9 +13,9 @@ from torch.utils._pytree import tree_leaves
 
 from prelogit.core.errors import ModelError
 from prelogit.core.memory import GB, MemoryPlan, build_of, footprint, weights_of
-from prelogit.engine import memory
 from prelogit.engine.decoder import PlainDecoder, SharedDecoder
 from prelogit.engine.load import Model, prepare
+from prelogit.engine.memory import device as memory
 from prelogit.engine.packed import pack
 from prelogit.engine.prefix import Group
 from prelogit.search.plan import Gaussian, Greedy, NoiseKey, Plan, SearchId, TopP

@@ -18,8 +18,8 @@ from transformers.cache_utils import Cache
 
 from prelogit.engine.decoder import Decoder
 from prelogit.engine.head import Head
-from prelogit.engine.parallel import END, Team
 from prelogit.engine.prefix import Group, Prefix
+from prelogit.engine.tensor_parallel.team import END, Team
 
 _PREFILL, _OPEN, _FORWARD, _KEEP, _FORGET, _CLEAR, _LOGITS = range(END + 1, END + 8)
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16)

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from prelogit.engine import attention
-from prelogit.engine.capture import Capture
 from prelogit.engine.decoder import Decoder, SharedDecoder, own_step
-from prelogit.engine.graph import GraphDecoder
+from prelogit.engine.graphs.capture import Capture
+from prelogit.engine.graphs.graph import GraphDecoder
 from prelogit.engine.prefix import Group, Prefix
 from tests import tiny
-from tests.engine.recording import record
+from tests.engine.graphs.recording import record
 
 # Shorter and longer than the sliding windows of the small configurations, which are 12.
 PROMPTS = ([5, 9, 17], list(range(40, 51)), [3 + (7 * i) % 250 for i in range(77)])

@@ -13,15 +13,15 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from prelogit.engine.capture import Graphs
 from prelogit.engine.decoder import SharedDecoder
-from prelogit.engine.graph import GraphDecoder
+from prelogit.engine.graphs.capture import Graphs
+from prelogit.engine.graphs.graph import GraphDecoder
 from prelogit.engine.load import prepare
 from prelogit.search.plan import Gaussian, Greedy, NoiseKey, Plan, SearchId
 from tests import tiny
 from tests.engine.conftest import FAMILIES
-from tests.engine.recording import record
-from tests.engine.stepping import Join, Keep, Run, apart, play, ways
+from tests.engine.graphs.recording import record
+from tests.engine.graphs.stepping import Join, Keep, Run, apart, play, ways
 
 EVENTS = [
     Join(0, 0, 5),

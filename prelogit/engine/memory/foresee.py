@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from prelogit.core.errors import ModelError
 from prelogit.core.memory import GB, MemoryPlan, build_of, footprint
-from prelogit.engine.memory import sum_free, wanted_rows, weights_bytes
+from prelogit.engine.memory.device import sum_free, wanted_rows, weights_bytes
 from prelogit.engine.place import find_device, find_dtype
 from prelogit.text import home_folder, model_folder
 

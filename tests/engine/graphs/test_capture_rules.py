@@ -14,15 +14,16 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from prelogit.engine import attention, static_attention
+from prelogit.engine import attention
 from prelogit.engine.decoder import SharedDecoder, own_step
-from prelogit.engine.graph import GraphDecoder
+from prelogit.engine.graphs import static_attention
+from prelogit.engine.graphs.graph import GraphDecoder
+from prelogit.engine.graphs.static_draw import StaticDraw
 from prelogit.engine.head import Head
 from prelogit.engine.prefix import Group
-from prelogit.engine.static_draw import StaticDraw
 from prelogit.noise import Rows
-from tests.engine.recording import CaptureError, CaptureRules
-from tests.engine.stepping import PROMPTS
+from tests.engine.graphs.recording import CaptureError, CaptureRules
+from tests.engine.graphs.stepping import PROMPTS
 
 META = torch.device("meta")
 

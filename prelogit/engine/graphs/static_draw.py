@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from prelogit.engine import pick
-from prelogit.engine.capture import Capture, Graphs
+from prelogit.engine.graphs.capture import Capture, Graphs
+from prelogit.engine.graphs.seats import ROWS
+from prelogit.engine.graphs.slabs import halfway
 from prelogit.engine.head import Head
-from prelogit.engine.seats import ROWS
-from prelogit.engine.slabs import halfway
 from prelogit.noise import Rows, normal_rows
 
 

@@ -1,4 +1,4 @@
-"""A process that follows a tensor-parallel model's leader: ``python -P -m prelogit.engine.follower``.
+"""A process that follows a tensor-parallel model's leader: ``python -P -m prelogit.engine.tensor_parallel.follower``.
 
 Started by ``followers.py`` alone. Its first line of input are the arguments of ``load_model``.
 """

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from prelogit.engine import pick
+from prelogit.engine.graphs.static_draw import StaticDraw
 from prelogit.engine.load import prepare
-from prelogit.engine.static_draw import StaticDraw
 from prelogit.noise import Rows, key_words, normal_rows
 from tests import tiny
-from tests.engine.recording import record
+from tests.engine.graphs.recording import record
 
 
 @torch.inference_mode()

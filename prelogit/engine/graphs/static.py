@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from prelogit.engine.decoder import Step as Forward
+from prelogit.engine.graphs.seats import Seats
+from prelogit.engine.graphs.slabs import Layers, Shape
+from prelogit.engine.graphs.static_attention import StaticBatch, numbers_in
 from prelogit.engine.prefix import Group
-from prelogit.engine.seats import Seats
-from prelogit.engine.slabs import Layers, Shape
-from prelogit.engine.static_attention import StaticBatch, numbers_in
 
 
 class Step:

@@ -53,7 +53,7 @@ class Followers:
         self._processes = []
         for rank in range(1, size):
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "prelogit.engine.follower"],
+                [sys.executable, "-P", "-m", "prelogit.engine.tensor_parallel.follower"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,  # the leader's answers may stand there; errors show
                 env={

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from prelogit.engine.capture import Capture, Graphs
 from prelogit.engine.decoder import SharedDecoder
 from prelogit.engine.decoder import Step as Forward
+from prelogit.engine.graphs.capture import Capture, Graphs
+from prelogit.engine.graphs.seats import Seats
+from prelogit.engine.graphs.slabs import Slabs
+from prelogit.engine.graphs.static import Step
 from prelogit.engine.prefix import Group, Prefix
-from prelogit.engine.seats import Seats
-from prelogit.engine.slabs import Slabs
-from prelogit.engine.static import Step
 
 
 class GraphDecoder:

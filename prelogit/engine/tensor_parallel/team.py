@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers import AutoConfig
 
 from prelogit.core.errors import DeviceError, ModelError
-from prelogit.engine.followers import Followers, listen
+from prelogit.engine.tensor_parallel.followers import Followers, listen
 
 # Longest wait for another process inside a layer, and for all of them at the start.
 _TIMEOUT = timedelta(minutes=10)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from prelogit.engine.slabs import Layers
+from prelogit.engine.graphs.slabs import Layers
 
 
 class Numbers(NamedTuple):

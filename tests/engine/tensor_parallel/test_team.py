@@ -16,9 +16,9 @@ import torch
 from transformers import Gemma2Config, GPT2Config, LlamaConfig
 
 from prelogit.core.errors import DeviceError, ModelError
-from prelogit.engine import parallel
-from prelogit.engine.followers import Followers, listen
 from prelogit.engine.load import Model, load_model
+from prelogit.engine.tensor_parallel import team as parallel
+from prelogit.engine.tensor_parallel.followers import Followers, listen
 from tests import tiny
 from tests.engine.conftest import FAMILIES, SIZES
 from tests.engine.test_spread import decode
@@ -45,7 +45,7 @@ def followers_of(pid: int) -> list[int]:
             command = (folder / "cmdline").read_text()
         except (OSError, IndexError):
             continue
-        if parent == str(pid) and "prelogit.engine.follower" in command:
+        if parent == str(pid) and "prelogit.engine.tensor_parallel.follower" in command:
             found.append(int(folder.name))
     return found
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from prelogit.engine.capture import CudaCapture
+from prelogit.engine.graphs.capture import CudaCapture
 
 
 class Cuda:

@@ -13,9 +13,9 @@ import torch
 from transformers.distributed import DistributedConfig  # type: ignore[attr-defined]
 
 from prelogit.core.errors import ModelError
-from prelogit.engine.followers import local_environment
-from prelogit.engine.mirror import LeadDecoder, LeadHead, follow
-from prelogit.engine.parallel import Team, check_plan, join
+from prelogit.engine.tensor_parallel.followers import local_environment
+from prelogit.engine.tensor_parallel.mirror import LeadDecoder, LeadHead, follow
+from prelogit.engine.tensor_parallel.team import Team, check_plan, join
 
 
 def load_split(
