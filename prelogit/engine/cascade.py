@@ -54,6 +54,9 @@ class Batch:
         )
         self._used = suffixes.used
         self._straight = slot == list(range(self._used))
+        self._into: tuple[Tensor | slice, Tensor | int] = (self._slot, self._place)
+        if self._straight and len(set(place)) == 1:
+            self._into = (slice(0, self._used), place[0])
         self._span = rounded(max(place) + 1, TOKENS)
         self._segments = _segments(groups)
         self._single = [_segments([group], first)[0] for group, first in _firsts(groups)]
@@ -70,9 +73,7 @@ class Batch:
         softcap: float | None,
     ) -> Tensor:
         """Store one token a row and attend to all before it: [R, 1, HG, D]."""
-        keys, values = self._suffixes.write(
-            layer, self._slot, self._place, key[:, :, 0], value[:, :, 0]
-        )
+        keys, values = self._suffixes.write(layer, *self._into, key[:, :, 0], value[:, :, 0])
         rows, heads, width = query.shape[0], key.shape[1], value.shape[-1]
         q = query[:, :, 0].view(rows, heads, -1, query.shape[-1])  # [R, H, G, D]
         own, own_lse = self._own(q, keys, values, scale, window, softcap)

@@ -74,10 +74,12 @@ class Suffixes:
         self._rows = self._tokens = 0
 
     def write(
-        self, layer: int, slot: Tensor, place: Tensor, key: Tensor, value: Tensor
+        self, layer: int, slot: Tensor | slice, place: Tensor | int, key: Tensor, value: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Store one token a row: key and value [R, H, D], at i64[R] slots and places.
+        """Store one token a row: key and value [R, H, D].
 
+        Args:    slot, place: i64[R]; or a slice and a number, where the slots follow each other
+                 and the places are the same, which is quicker.
         Returns: the layer's keys and values [rows, H, T, D].
         """
         if layer not in self._layers:
@@ -87,7 +89,8 @@ class Suffixes:
                 value.new_zeros(self._rows, value.shape[1], self._tokens, value.shape[2]),
             )
         keys, values = self._layers[layer]
-        slot, place = slot.to(keys.device), place.to(keys.device)
+        if isinstance(slot, Tensor) and isinstance(place, Tensor):
+            slot, place = slot.to(keys.device), place.to(keys.device)
         keys[slot, :, place] = key
         values[slot, :, place] = value
         return keys, values
