@@ -8,6 +8,7 @@ The operators are private to torch, so their absence only means the ordinary lay
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -46,12 +47,33 @@ class PackedLinear(nn.Module):
         wanted = rounded(max(rows, least), multiple)
         if wanted == rows:
             return self._apply_packed(x)
-        filled = nn.functional.pad(x.reshape(rows, -1), (0, 0, 0, wanted - rows))
+        filled = _filled(x.reshape(rows, -1), wanted)
         return self._apply_packed(filled)[:rows].reshape(*x.shape[:-1], self.out_features)
 
     def _apply_packed(self, x: Tensor) -> Tensor:
         out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, self.bias, "none", [], "")
         return out
+
+
+_kept = threading.local()
+_KEPT_ROWS = 256  # a prompt's rows may be of any number, and are worth a new tensor
+
+
+def _filled(x: Tensor, wanted: int) -> Tensor:
+    """``x`` [rows, in_features] with rows of any content after it; good until this thread's next call.
+
+    What is copied into is kept, because making and clearing it anew takes longer than the copy.
+    """
+    if wanted > _KEPT_ROWS:
+        return nn.functional.pad(x, (0, 0, 0, wanted - len(x)))
+    buffers: dict[tuple[int, int, torch.dtype], Tensor] = _kept.__dict__.setdefault("buffers", {})
+    name = (wanted, x.shape[1], x.dtype)
+    if name not in buffers:
+        with torch.inference_mode(False):
+            buffers[name] = torch.zeros(wanted, x.shape[1], dtype=x.dtype)
+    filled = buffers[name]
+    filled[: len(x)] = x
+    return filled
 
 
 class Whole:
