@@ -35,8 +35,8 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_align_stays_the_function_after_its_module_was_imported() -> None:
     code = (
         "import prelogit.align, prelogit\n"
-        "from prelogit.align import batches\n"
+        "from prelogit.align import by_length\n"
         "from prelogit import align\n"
-        "assert callable(prelogit.align) and align is prelogit.align and callable(batches)"
+        "assert callable(prelogit.align) and align is prelogit.align and callable(by_length)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
