@@ -31,6 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prompts", type=Path, nargs="+", required=True)
     parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--dtype", default="float32")
     parser.add_argument("--reward", default="relevance")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--tokens", type=int, default=32)
@@ -39,7 +40,7 @@ def main() -> None:
     args = parser.parse_args()
 
     prompts = [json.loads(line) for path in args.prompts for line in path.open()]
-    model, reward = load_model(args.model), load_reward(args.reward)
+    model, reward = load_model(args.model, dtype=args.dtype), load_reward(args.reward)
     rows: list[dict[str, Any]] = []
     for seed in args.seeds:
         start = time.perf_counter()
