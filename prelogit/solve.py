@@ -132,18 +132,12 @@ async def solve(
         searches,
         engine,
         judge,
-        together=together(request),
+        together=Together(request.method.batch_size, model.max_rows),
         on_iteration=lambda search, row, kept: callbacks.on_iteration(
             search.prompt, search.arm, row, kept
         ),
         on_end=on_end,
     )
-
-
-def together(request: JobRequest) -> Together:
-    """b prompts, and the rows of one round of b prompts."""
-    method = request.method
-    return Together(method.batch_size, method.batch_size * (method.n or 1))
 
 
 def prompt_tokens(model: Model, item: PromptItem, request: JobRequest) -> list[int]:

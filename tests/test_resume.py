@@ -73,7 +73,8 @@ def test_resumed_anywhere(model: Model, cuts: dict[str, int]) -> None:
     for name, cut in cuts.items():
         assert resumed[name].response == whole[name].response
         assert resumed[name].reward == whole[name].reward
-        assert resumed[name].kl == whole[name].kl
+        # A sum over all tokens: its last digits may depend on how many rows were summed.
+        assert resumed[name].kl.token_exact == pytest.approx(whole[name].kl.token_exact, rel=1e-5)
         want = [(row.rewards, row.weights, row.sigma2) for row, _ in rows[name, 0][cut:]]
         got = [(row.rewards, row.weights, row.sigma2) for row, _ in again.get((name, 0), [])]
         assert got == want

@@ -24,7 +24,7 @@ PROMPTS = {
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return load_model(home=tmp_path_factory.mktemp("home"))
+    return load_model(dtype="float32", home=tmp_path_factory.mktemp("home"))
 
 
 def test_vanishing_noise_gives_what_generate_gives_for_every_prompt_of_a_mixed_batch(

@@ -67,7 +67,7 @@ class AISP(MethodParams):
     )
     batch_size: Count = Field(
         default=4,
-        description="b, prompts decoded together",
+        description="b, prompts decoded together; more of them while rows are free",
         json_schema_extra={"unit": "prompts"},
     )
 
@@ -132,7 +132,7 @@ class BestOfN(MethodParams):
     )
     batch_size: Count = Field(
         default=4,
-        description="b, prompts decoded together",
+        description="b, prompts decoded together; more of them while rows are free",
         json_schema_extra={"unit": "prompts"},
     )
 
