@@ -18,7 +18,6 @@ from prelogit.search.driver import Together, Verdict, run
 from prelogit.search.plan import Rollouts, SearchId, Shape
 from prelogit.text import conversation, encode
 from prelogit.wire.jobs import JobRequest, PromptItem, Stop
-from prelogit.wire.params import AISP
 
 
 class Stored(NamedTuple):
@@ -165,6 +164,6 @@ def texts_of(model: Model, rollouts: Rollouts) -> list[str]:
 
 def shape_of(model: Model, prompt_id: str, request: JobRequest) -> Shape:
     """What the prompt's methods must know; baselines control as many tokens as the method does."""
-    window = request.method.window if isinstance(request.method, AISP) else None
+    window = getattr(request.method, "window", None)
     limit = request.max_new_tokens
     return Shape(min(window or limit, limit), model.dim, limit, request.seed, prompt_id)

@@ -12,7 +12,7 @@ from api.settings import Settings
 from prelogit.core.errors import InputError, RewardUnavailableError
 from prelogit.text import encode
 from prelogit.wire.jobs import JobRequest, PromptItem
-from prelogit.wire.params import AISP, BestOfN
+from prelogit.wire.params import AISP, Params
 from prelogit.wire.problem import FieldProblem
 
 
@@ -92,7 +92,7 @@ def _prompt_count(request: JobRequest, settings: Settings) -> Iterator[FieldProb
         )
 
 
-def _samples(field: str, method: AISP | BestOfN, settings: Settings) -> Iterator[FieldProblem]:
+def _samples(field: str, method: Params, settings: Settings) -> Iterator[FieldProblem]:
     if method.samples <= settings.max_samples:
         return
     how = f"{method.samples:,} candidates a prompt"

@@ -11,9 +11,9 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from prelogit.wire.params import AISP, BestOfN, MethodField, Params
+from prelogit.wire.params import BestOfN, MethodField, MethodParams, Params
 
-_CLASSES: tuple[type[AISP] | type[BestOfN], ...] = (AISP, BestOfN)
+_CLASSES: tuple[type[MethodParams], ...] = get_args(Params)
 _NAMES = [params.model_fields["name"].default for params in _CLASSES]
 _method: TypeAdapter[Params] = TypeAdapter(MethodField)
 
@@ -99,10 +99,11 @@ def _flag(name: str) -> str:
     return "--" + name.strip("_").replace("_", "-")
 
 
-def _help(field: FieldInfo, users: list[type[AISP] | type[BestOfN]]) -> str:
+def _help(field: FieldInfo, users: list[type[MethodParams]]) -> str:
     text = (field.description or "").replace("null: ", "left out: ").replace("null ", "left out ")
     default = "" if field.default is None else f" (default {field.default})"
-    only = "" if len(users) == len(_CLASSES) else f"[{users[0].model_fields['name'].default}] "
+    names = ", ".join(one.model_fields["name"].default for one in users)
+    only = "" if len(users) == len(_CLASSES) else f"[{names}] "
     return f"{only}{text[:1].upper()}{text[1:]}{default}."
 
 

@@ -1,25 +1,12 @@
-"""Parameters of the methods: frozen, validated, with the JSON's names.
-
-``lambda`` is a Python keyword, so the attribute is ``lambda_``; both names are accepted.
-"""
+"""Parameters of AISP. ``lambda`` is a Python keyword, so the attribute is ``lambda_``; both work."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
-
-
-class MethodParams(BaseModel):
-    """What all methods share: strict types, no unknown fields, no change after creation."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, populate_by_name=True, serialize_by_alias=True
-    )
+from prelogit.wire.params.shared import Count, MethodParams, Positive, Share
 
 
 class AISP(MethodParams):
@@ -104,50 +91,3 @@ class AISP(MethodParams):
     def rounds(self) -> int:
         """Rows of the trace."""
         return self.iterations + 1
-
-
-class BestOfN(MethodParams):
-    """Best of n independent samples, by nucleus sampling or by Gaussian pre-logit noise."""
-
-    name: Literal["bon"] = "bon"
-    n: Count | None = Field(
-        default=None,
-        description="samples; null: as many as the method that a baseline is compared with, 128 "
-        "when it is the method itself",
-        json_schema_extra={"unit": "samples"},
-    )
-    noise: Literal["gaussian"] | None = Field(
-        default=None,
-        description='null draws tokens with temperature and top_p; "gaussian" adds N(0, sigma2 I) '
-        "to the pre-logits and decodes greedily",
-    )
-    sigma2: Positive = Field(
-        default=0.5,
-        description="variance of the noise",
-        json_schema_extra={"unit": "variance of one pre-logit coordinate"},
-    )
-    temperature: Positive = Field(default=0.6, description="of the softmax, applied before top_p")
-    top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = Field(
-        default=0.9, description="the smallest set of tokens with this much mass is drawn from"
-    )
-    batch_size: Count = Field(
-        default=4,
-        description="b, prompts decoded together; more of them while rows are free",
-        json_schema_extra={"unit": "prompts"},
-    )
-
-    DEFAULT_N: ClassVar[int] = 128
-
-    @property
-    def samples(self) -> int:
-        """Candidates that are scored."""
-        return self.n if self.n is not None else self.DEFAULT_N
-
-    @property
-    def rounds(self) -> int:
-        """Rows of the trace."""
-        return 1
-
-
-Params = AISP | BestOfN
-MethodField = Annotated[AISP | BestOfN, Field(discriminator="name")]

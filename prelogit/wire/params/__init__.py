@@ -1,0 +1,25 @@
+"""Parameters of the methods: frozen, validated, with the JSON's names; a file for each method."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from prelogit.wire.params.aisp import AISP
+from prelogit.wire.params.bon import BestOfN
+from prelogit.wire.params.shared import Count, MethodParams, Positive, Share
+
+__all__ = [
+    "AISP",
+    "BestOfN",
+    "Count",
+    "MethodField",
+    "MethodParams",
+    "Params",
+    "Positive",
+    "Share",
+]
+
+Params = AISP | BestOfN
+MethodField = Annotated[Params, Field(discriminator="name")]
