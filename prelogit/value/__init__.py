@@ -1,0 +1,1 @@
+"""Value networks of RE-Control: what reward a response will come to, told from one pre-logit."""
