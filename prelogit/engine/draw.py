@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from prelogit.engine import pick
+from prelogit.engine.climb import climbed, keep_states
 from prelogit.engine.head import Head
 from prelogit.engine.work import Seat, names
 from prelogit.noise import normal_rows, uniform_rows
@@ -21,7 +22,9 @@ def draw(head: Head, seats: Sequence[Seat]) -> Tensor:
     """i64[R]: the next token of each row, in the order of the seats."""
     rows = _spans(seats)
     hidden = torch.cat([seat.group.hidden for seat in seats])
-    logits = head.logits(hidden, _added(seats, rows, head))
+    keep_states(head, hidden, seats, rows)
+    added = climbed(head, hidden, seats, rows, _added(seats, rows, head))
+    logits = head.logits(hidden, added)
     tokens = _pick(logits, seats, rows)
     for seat, span in zip(seats, rows, strict=True):
         if seat.work.plan.measure_kl:

@@ -33,6 +33,14 @@ class _GivenHidden(nn.Module):
         return _DecoderOutput(last_hidden_state=inputs_embeds)
 
 
+class _ReachedError(Exception):
+    """Leaves the tail where the output layer would begin, with what was to enter it."""
+
+    def __init__(self, prelogit: Tensor) -> None:
+        super().__init__("the output layer was reached")
+        self.prelogit = prelogit
+
+
 class _NoisyOutput(nn.Module):
     """The output layer, with something added to its input."""
 
@@ -40,8 +48,11 @@ class _NoisyOutput(nn.Module):
         super().__init__()
         self.output = output
         self.added: Tensor | None = None
+        self.stop = False
 
     def forward(self, prelogit: Tensor) -> Tensor:
+        if self.stop:
+            raise _ReachedError(prelogit)
         if self.added is not None:
             prelogit = prelogit + self.added.to(prelogit)
         logits: Tensor = self.output(prelogit)
@@ -76,6 +87,17 @@ class Head:
         self._output.added = None if added is None else added[:, None]
         logits: Tensor = self._tail(inputs_embeds=hidden[:, None], use_cache=False).logits
         return logits[:, -1]
+
+    def prelogit(self, hidden: Tensor) -> Tensor:
+        """[R, d] what enters the output layer for hidden states [R, d]: scaled, in some models."""
+        self._output.stop = True
+        try:
+            self._tail(inputs_embeds=hidden[:, None], use_cache=False)
+        except _ReachedError as reached:
+            return reached.prelogit[:, -1]
+        finally:
+            self._output.stop = False
+        raise ModelError("the model's tail does not pass its output layer")
 
 
 def check_head(head: Head, decoder: Any, model: Any) -> None:

@@ -31,6 +31,8 @@ class Work:
         self.dot = torch.zeros(n, dtype=torch.float64)
         self.log_ratio = torch.zeros(n, dtype=torch.float64)
         self.kl = torch.zeros(n, dtype=torch.float64)
+        # [n, T, d], made when the first pre-logits come
+        self.hidden: Tensor | None = None
         control = plan.control
         self.mean = control.mean.to(device) if isinstance(control, Gaussian) else None
         self.moved = self.mean is not None and bool(self.mean.any())
@@ -78,6 +80,7 @@ class Work:
             live_seconds=self.live_seconds,
             log_ratio=self.log_ratio if plan.measure_kl else None,
             kl=self.kl if plan.measure_kl else None,
+            hidden=self.hidden,
         )
 
     def _unseen_dot(self) -> Tensor:

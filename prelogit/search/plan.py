@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from prelogit.core.records import Iteration
+from prelogit.value.network import ValueNet
 
 
 class NoiseKey(NamedTuple):
@@ -39,6 +40,14 @@ class Gaussian(NamedTuple):
     key: NoiseKey
 
 
+class Ascend(NamedTuple):
+    """Each pre-logit climbs its value: so many steps h <- h + rate * dV/dh (RE-Control)."""
+
+    value: ValueNet
+    rate: float
+    steps: int
+
+
 class Greedy(NamedTuple):
     """The most likely token."""
 
@@ -51,18 +60,23 @@ class TopP(NamedTuple):
     key: NoiseKey
 
 
-Control = Gaussian | None
+Control = Gaussian | Ascend | None
 Pick = Greedy | TopP
 
 
 class Plan(NamedTuple):
-    """n samples of one prompt. ``measure_kl`` also asks for both KL estimators of App. C.6."""
+    """n samples of one prompt.
+
+    ``measure_kl`` also asks for both KL estimators of App. C.6, ``keep_hidden`` for every
+    pre-logit, as the model makes it.
+    """
 
     samples: int
     control: Control
     pick: Pick
     max_new_tokens: int
     measure_kl: bool = False
+    keep_hidden: bool = False
 
 
 class Rollouts(NamedTuple):
@@ -76,6 +90,7 @@ class Rollouts(NamedTuple):
     live_seconds: float  # wall time of those steps, shared with other plans
     log_ratio: Tensor | None = None  # f64[n]: sum_t log P(y_t) - log P_base(y_t), with measure_kl
     kl: Tensor | None = None  # f64[n]: sum_t KL(P || P_base), with measure_kl
+    hidden: Tensor | None = None  # [n, T, d] in the model's dtype, with keep_hidden
 
 
 class Info(NamedTuple):
@@ -98,6 +113,7 @@ class Shape(NamedTuple):
     max_new_tokens: int
     seed: int
     prompt: str
+    value: ValueNet | None = None  # the network that the method's parameters name
 
 
 class Method(NamedTuple):
