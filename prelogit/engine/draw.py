@@ -11,20 +11,25 @@ import torch
 from torch import Tensor
 
 from prelogit.engine import pick
-from prelogit.engine.climb import climbed, keep_states
+from prelogit.engine.graphs.drawing import drawn_static, takes
+from prelogit.engine.graphs.static_draw import StaticDraw
 from prelogit.engine.head import Head
 from prelogit.engine.work import Seat, names
 from prelogit.noise import normal_rows, uniform_rows
 from prelogit.search.plan import Gaussian, Greedy, NoiseKey, TopP
 
 
-def draw(head: Head, seats: Sequence[Seat]) -> Tensor:
-    """i64[R]: the next token of each row, in the order of the seats."""
+def draw(head: Head, seats: Sequence[Seat], static: StaticDraw | None = None) -> Tensor:
+    """i64[R]: the next token of each row, in the order of the seats; read it before the next call.
+
+    Args: static: does noise, logits and argmax in one replay, in the steps that it takes.
+    """
     rows = _spans(seats)
     hidden = torch.cat([seat.group.hidden for seat in seats])
-    keep_states(head, hidden, seats, rows)
-    added = climbed(head, hidden, seats, rows, _added(seats, rows, head))
-    logits = head.logits(hidden, added)
+    if static is not None and takes(static, seats):
+        logits, greedy = drawn_static(static, hidden, seats)
+        return _pick(logits, seats, rows, greedy)
+    logits = head.logits(hidden, _added(seats, rows, head))
     tokens = _pick(logits, seats, rows)
     for seat, span in zip(seats, rows, strict=True):
         if seat.work.plan.measure_kl:
@@ -96,8 +101,13 @@ def _gather_dot(noisy: Sequence[tuple[NoiseKey, Seat]], u: Tensor, v: Tensor) ->
         first += m
 
 
-def _pick(logits: Tensor, seats: Sequence[Seat], spans: Sequence[slice]) -> Tensor:
-    """i64[R]: greedy, or sampled where the plan says so; one call for all that sample alike."""
+def _pick(
+    logits: Tensor, seats: Sequence[Seat], spans: Sequence[slice], greedy: Tensor | None = None
+) -> Tensor:
+    """i64[R]: greedy, or sampled where the plan says so; one call for all that sample alike.
+
+    Args: greedy: the most likely tokens, where they are known; written over where a row samples.
+    """
     alike: dict[tuple[float, float], list[tuple[TopP, Seat, slice]]] = {}
     for seat, span in zip(seats, spans, strict=True):
         match seat.work.plan.pick:
@@ -106,7 +116,9 @@ def _pick(logits: Tensor, seats: Sequence[Seat], spans: Sequence[slice]) -> Tens
             case Greedy():
                 pass
     sampling = sum(len(members) for members in alike.values())
-    if sampling < len(seats):
+    if greedy is not None:
+        tokens = greedy
+    elif sampling < len(seats):
         tokens = pick.greedy(logits)
     else:
         tokens = torch.empty(len(logits), dtype=torch.long, device=logits.device)

@@ -19,6 +19,7 @@ from prelogit.core.errors import MemoryShortError
 from prelogit.core.memory import MemoryPlan
 from prelogit.engine.decoder import Decoder
 from prelogit.engine.draw import draw
+from prelogit.engine.graphs.graph import GraphDecoder
 from prelogit.engine.head import Head
 from prelogit.engine.memory.device import give_memory_back, ran_out
 from prelogit.engine.memory.room import Room, clear_storage, too_large
@@ -50,6 +51,7 @@ class Engine:
         memory: MemoryPlan | None = None,
     ) -> None:
         self._decoder, self._head = decoder, head
+        self._static = decoder.draws(head) if isinstance(decoder, GraphDecoder) else None
         self._ends = ends
         self._limit = limit
         self._room = Room(memory, decoder)
@@ -175,7 +177,7 @@ class Engine:
         start = time.perf_counter()
         try:
             if seats:
-                self._forward(draw(self._head, seats))
+                self._forward(draw(self._head, seats, self._static))
         finally:
             spent = time.perf_counter() - start
             for seat, m in zip(seats, rows, strict=True):

@@ -14,6 +14,8 @@ from prelogit.core.records import ModelRef
 from prelogit.engine.decoder import Decoder, PlainDecoder
 from prelogit.engine.embedded import ensure
 from prelogit.engine.engine import Engine
+from prelogit.engine.graphs.drawing import check_static
+from prelogit.engine.graphs.graph import GraphDecoder
 from prelogit.engine.head import Head, check_head
 from prelogit.engine.memory.device import plan_memory
 from prelogit.engine.memory.rows_limit import RowsLimit
@@ -23,7 +25,7 @@ from prelogit.engine.read import read_model
 from prelogit.engine.spread import bridge, scattered
 from prelogit.engine.tensor_parallel.split import check_size, load_split
 from prelogit.engine.tensor_parallel.team import Team
-from prelogit.engine.way import Attention, GraphUse, choose
+from prelogit.engine.way import Attention, GraphUse, choose, tolerance
 from prelogit.engine.weights import fingerprint_of
 from prelogit.text import EMBEDDED, context_length, home_folder, model_folder
 
@@ -173,6 +175,8 @@ def prepare(
     decoder = module.base_model
     check_head(head, decoder, module)
     way, kind = choose(module, attention, graphs)
+    if isinstance(way, GraphDecoder):
+        check_static(way.draws(head), head, module.dtype, tolerance(module))
     memory = plan_memory(
         module,
         way,

@@ -46,7 +46,7 @@ def choose(module: Any, wanted: Attention, graphs: GraphUse = "auto") -> tuple[D
         step = recorded_later(decoder, layers) if _on_cpu(module) else own_step(decoder, layers)
         shared = SharedDecoder(decoder, step)
         apart = _apart(_probe(shared), want)
-        if apart < _tolerance(module):
+        if apart < tolerance(module):
             if graphs == "auto" and _can_capture(module):
                 return with_graphs(module, shared, step, CudaCapture(module.device)), "shared"
             return shared, "shared"
@@ -75,7 +75,7 @@ def with_graphs(module: Any, shared: SharedDecoder, step: Step, capture: Capture
         graph.graphs.strict = True
         apart = _apart(_probe_mixed(graph), want)
         graph.clear()
-        if apart < _tolerance(module):
+        if apart < tolerance(module):
             graph.graphs.strict = False
             return graph
         reason = f"its results differ by {apart:.1%}"
@@ -101,7 +101,8 @@ def _apart(got: torch.Tensor, want: torch.Tensor) -> float:
     return float((got - want).abs().max() / want.abs().max())
 
 
-def _tolerance(module: Any) -> float:
+def tolerance(module: Any) -> float:
+    """How far apart two ways of one model may come out, in parts of the largest number."""
     return 1e-3 if module.dtype == torch.float32 else 0.1
 
 

@@ -18,6 +18,8 @@ from prelogit.engine.graphs.capture import Capture, Graphs
 from prelogit.engine.graphs.seats import Seats
 from prelogit.engine.graphs.slabs import Slabs
 from prelogit.engine.graphs.static import Step
+from prelogit.engine.graphs.static_draw import StaticDraw
+from prelogit.engine.head import Head
 from prelogit.engine.prefix import Group, Prefix
 
 
@@ -31,6 +33,8 @@ class GraphDecoder:
     def __init__(self, shared: SharedDecoder, forward: Forward, capture: Capture) -> None:
         self._shared, self._forward = shared, forward
         self._slabs, self._seats = Slabs(), Seats()
+        self._capture = capture
+        self._draws: StaticDraw | None = None
         self.graphs: Graphs[Step] = Graphs(capture)
 
     def prefill(self, token_ids: Sequence[int]) -> Prefix:
@@ -55,16 +59,25 @@ class GraphDecoder:
         self._seats.keep(group, rows)
         self._shared.keep(group, rows)
 
+    def draws(self, head: Head) -> StaticDraw:
+        """What draws this model's tokens: one for all engines, its graphs beside the layers'."""
+        if self._draws is None:
+            self._draws = StaticDraw(head, self._capture)
+        return self._draws
+
     def clear(self) -> None:
         """Give all memory back; for when no group is live."""
         self.graphs.clear()
+        if self._draws is not None:
+            self._draws.clear()
         self._slabs, self._seats = Slabs(), Seats()
         self._shared.clear()
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all suffixes, and of the second copy of the live prompts."""
-        return self._slabs.nbytes + self._shared.nbytes
+        """Bytes of all suffixes, of the second copy of the live prompts, and of what draws."""
+        drawing = 0 if self._draws is None else self._draws.nbytes
+        return self._slabs.nbytes + self._shared.nbytes + drawing
 
     def _static(self, groups: list[Group], tokens: Tensor) -> None:
         self._make_room(groups)

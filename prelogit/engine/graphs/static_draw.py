@@ -30,37 +30,45 @@ class Drawn(NamedTuple):
     dot: Tensor  # f64[R], u . v
 
 
-class _Draw:
-    """For up to so many rows; rows that are not used hold what they held."""
+class _Memory:
+    """What all buckets of rows read and write: a corner of it each."""
 
-    def __init__(self, head: Head, rows: int, hidden: Tensor) -> None:
-        self._head = head
+    def __init__(self, rows: int, hidden: Tensor) -> None:
+        self.rows = rows
         device, dim = hidden.device, hidden.shape[1]
         self.hidden = torch.zeros(rows, dim, dtype=hidden.dtype, device=device)
         self.mean = torch.zeros(rows, dim, device=device)
         self.sigma = torch.zeros(rows, device=device)
-        self._names = torch.zeros(len(Rows._fields), rows, dtype=torch.long, device=device)
+        self.names = torch.zeros(len(Rows._fields), rows, dtype=torch.long, device=device)
         self.tokens = torch.zeros(rows, dtype=torch.long, device=device)
         self.dot = torch.zeros(rows, dtype=torch.float64, device=device)
-        self.logits = torch.empty(0)
+        self.logits = hidden.new_empty(0)  # [rows, V], made by the first run
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all of it."""
+        tensors = (self.hidden, self.mean, self.sigma, self.names, self.tokens, self.dot)
+        return sum(one.nbytes for one in tensors) + self.logits.nbytes
+
+
+class _Draw:
+    """For up to so many rows; rows that are not used hold what they held."""
+
+    def __init__(self, head: Head, rows: int, memory: _Memory) -> None:
+        self._head, self._rows, self._memory = head, rows, memory
         self.replay: Callable[[], None] = self.run
 
-    def feed(self, hidden: Tensor, mean: Tensor, sigma: Tensor, names: Rows) -> None:
-        live = len(hidden)
-        self.hidden[:live] = hidden
-        self.mean[:live] = mean
-        self.sigma[:live] = sigma
-        self._names[:, :live] = torch.stack(names)
-
     def run(self) -> None:
-        eps = normal_rows(Rows(*self._names.unbind()), self.mean.shape[1])
-        v = self.mean + self.sigma[:, None] * eps
-        logits = self._head.logits(self.hidden, v)
-        if self.logits.shape != logits.shape:  # made by the first run, before any capture
-            self.logits = torch.empty_like(logits)
-        self.logits.copy_(logits)
-        self.tokens.copy_(pick.greedy(logits))
-        self.dot.copy_((v.double() * self.mean.double()).sum(dim=-1))
+        memory, rows = self._memory, self._rows
+        mean = memory.mean[:rows]
+        eps = normal_rows(Rows(*memory.names[:, :rows].unbind()), mean.shape[1])
+        v = mean + memory.sigma[:rows, None] * eps
+        logits = self._head.logits(memory.hidden[:rows], v)
+        if not len(memory.logits):  # before any capture
+            memory.logits = logits.new_empty(memory.rows, logits.shape[1])
+        memory.logits[:rows] = logits
+        memory.tokens[:rows] = pick.greedy(logits)
+        memory.dot[:rows] = (v.double() * mean.double()).sum(dim=-1)
 
 
 class StaticDraw:
@@ -68,6 +76,7 @@ class StaticDraw:
 
     def __init__(self, head: Head, capture: Capture) -> None:
         self._head = head
+        self._memory: _Memory | None = None
         self.graphs: Graphs[_Draw] = Graphs(capture)
 
     def __call__(self, hidden: Tensor, mean: Tensor, sigma: Tensor, names: Rows) -> Drawn:
@@ -78,7 +87,23 @@ class StaticDraw:
         """
         live = len(hidden)
         rows = halfway(live, ROWS)
-        step = self.graphs.find(rows) or _Draw(self._head, rows, hidden)
-        step.feed(hidden, mean, sigma, names)
-        self.graphs.run(rows, step)
-        return Drawn(step.tokens[:live], step.logits[:live], step.dot[:live])
+        if self._memory is None or self._memory.rows < rows:
+            self.clear()
+            self._memory = _Memory(rows, hidden)
+        memory = self._memory
+        memory.hidden[:live] = hidden
+        memory.mean[:live] = mean
+        memory.sigma[:live] = sigma
+        memory.names[:, :live] = torch.stack(names)
+        self.graphs.run(rows, self.graphs.find(rows) or _Draw(self._head, rows, memory))
+        return Drawn(memory.tokens[:live], memory.logits[:live], memory.dot[:live])
+
+    def clear(self) -> None:
+        """Give all memory back."""
+        self.graphs.clear()
+        self._memory = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are kept from step to step."""
+        return 0 if self._memory is None else self._memory.nbytes
