@@ -46,6 +46,7 @@ def composed(
         response=best.text if best else None,
         responses=method.kept[: request.top_k],
         finish_reason=best.finish_reason if best else None,
+        stopped=method.stopped,
         reward=best.reward if best else None,
         baselines=tuple(
             _baseline(params, outcome, best)

@@ -313,16 +313,22 @@ def test_rewards_that_tie_weigh_the_same_and_it_is_said(model: Model) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stop", "rounds"),
+    ("stop", "rounds", "why"),
     [
-        (Stop(reward=-100.0), 1),
-        (Stop(tokens=1), 1),
-        (Stop(plateau=2), 3),
-        (Stop(seconds=1e-9), 1),
-        (Stop(reward=1e9), 5),
+        (Stop(reward=-100.0), 1, "target"),
+        (Stop(tokens=1), 1, "tokens"),
+        (Stop(plateau=2), 3, "plateau"),
+        (Stop(samples=7), 3, "samples"),
+        (Stop(samples=1), 1, "samples"),
+        (Stop(samples=10), 5, None),
+        (Stop(seconds=1e-9), 1, "seconds"),
+        (Stop(reward=1e9), 5, None),
+        (Stop(plateau=4), 5, None),
     ],
 )
-def test_a_search_stops_early_when_told_to(model: Model, stop: Stop, rounds: int) -> None:
+def test_a_search_stops_early_when_told_to_and_says_why(
+    model: Model, stop: Stop, rounds: int, why: str | None
+) -> None:
     (result,) = align(
         model,
         ["Hello"],
@@ -333,3 +339,4 @@ def test_a_search_stops_early_when_told_to(model: Model, stop: Stop, rounds: int
     )
     assert result.iterations == rounds
     assert result.status == "succeeded"
+    assert result.stopped == why

@@ -41,6 +41,7 @@ def align(
     template: options.Template = None,
     stop_reward: options.StopReward = None,
     stop_plateau: options.StopPlateau = None,
+    stop_samples: options.StopSamples = None,
     stop_seconds: options.StopSeconds = None,
     stop_tokens: options.StopTokens = None,
     form: Annotated[Format, typer.Option("--format", help="How to print them.")] = Format.table,
@@ -49,7 +50,13 @@ def align(
     """Align prompts in this process: no service, nothing is stored."""
     items = gather(file, prompt)
     baselines = [baseline_of(text) for text in baseline or ()]
-    stop = options.stop_fields(stop_reward, stop_plateau, stop_seconds, stop_tokens)
+    stop = options.stop_fields(
+        reward=stop_reward,
+        plateau=stop_plateau,
+        samples=stop_samples,
+        seconds=stop_seconds,
+        tokens=stop_tokens,
+    )
     fields: dict[str, Any] = options.given_fields(
         baselines=baselines,
         max_new_tokens=max_new_tokens,

@@ -28,6 +28,10 @@ StopPlateau = Annotated[
     int | None,
     typer.Option(help="… after so many rounds without a better one.", rich_help_panel="Stop"),
 ]
+StopSamples = Annotated[
+    int | None,
+    typer.Option(help="… before it draws more samples than so many.", rich_help_panel="Stop"),
+]
 StopSeconds = Annotated[
     float | None, typer.Option(help="… after so many seconds.", rich_help_panel="Stop")
 ]
@@ -36,12 +40,9 @@ StopTokens = Annotated[
 ]
 
 
-def stop_fields(
-    reward: float | None, plateau: int | None, seconds: float | None, tokens: int | None
-) -> dict[str, Any] | None:
-    """The ``stop`` of a job; None where nothing was asked for."""
-    given = {"reward": reward, "plateau": plateau, "seconds": seconds, "tokens": tokens}
-    return {name: value for name, value in given.items() if value is not None} or None
+def stop_fields(**limits: float | None) -> dict[str, Any] | None:
+    """The ``stop`` of a job from its limits by name; None where nothing was asked for."""
+    return {name: value for name, value in limits.items() if value is not None} or None
 
 
 def given_fields(**fields: Any) -> dict[str, Any]:

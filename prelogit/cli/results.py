@@ -27,8 +27,8 @@ class Format(StrEnum):
 
 
 _COLUMNS = (
-    "prompt_id", "index", "status", "reward", "response", "finish_reason", "samples", "iterations",
-    "prompt_tokens", "generated_tokens", "seed", "diversity", "error",
+    "prompt_id", "index", "status", "stopped", "reward", "response", "finish_reason", "samples",
+    "iterations",    "prompt_tokens", "generated_tokens", "seed", "diversity", "error",
 )  # fmt: skip
 
 

@@ -35,6 +35,7 @@ def submit(
     template: options.Template = None,
     stop_reward: options.StopReward = None,
     stop_plateau: options.StopPlateau = None,
+    stop_samples: options.StopSamples = None,
     stop_seconds: options.StopSeconds = None,
     stop_tokens: options.StopTokens = None,
     metadata: Annotated[
@@ -64,7 +65,13 @@ def submit(
         keep=keep,
         top_k=top_k,
         template=template,
-        stop=options.stop_fields(stop_reward, stop_plateau, stop_seconds, stop_tokens),
+        stop=options.stop_fields(
+            reward=stop_reward,
+            plateau=stop_plateau,
+            samples=stop_samples,
+            seconds=stop_seconds,
+            tokens=stop_tokens,
+        ),
         metadata=_metadata(metadata or []),
     )
     with connect() as client:

@@ -109,12 +109,20 @@ def results_table(results: Iterable[Result]) -> Table:
             answer.append(f"\n{warning}", style="yellow")
         table.add_row(
             Text(result.prompt_id),
-            status_text(result.status),
+            _ending(result),
             number(result.reward),
             margins or "-",
             answer,
         )
     return table
+
+
+def _ending(result: Result) -> Text:
+    """The status, and the limit that ended the search early."""
+    ending = status_text(result.status)
+    if result.stopped is not None:
+        ending.append(f"\nstopped: {result.stopped}", style="not bold")
+    return ending
 
 
 def trace_table(trace: Trace) -> Table:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 FinishReason = Literal["stop", "length"]
+StopReason = Literal["target", "plateau", "samples", "tokens", "seconds"]
 
 
 class Record(BaseModel):
@@ -143,7 +144,10 @@ PromptStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 
 class Result(Record):
-    """The best candidate of one prompt with its costs; the contract's Result."""
+    """The best candidate of one prompt with its costs; the contract's Result.
+
+    ``stopped``: the limit of ``stop`` that ended the search early; None where all rounds ran.
+    """
 
     job_id: str | None = None
     prompt_id: str
@@ -152,6 +156,7 @@ class Result(Record):
     response: str | None = None
     responses: tuple[Candidate, ...] = ()
     finish_reason: FinishReason | None = None
+    stopped: StopReason | None = None
     reward: float | None = None
     baselines: tuple[BaselineResult, ...] = ()
     kl: Kl = Kl()

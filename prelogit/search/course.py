@@ -8,8 +8,9 @@ from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
-from prelogit.core.records import Candidate, FinishReason, Iteration, Kl, Seconds
+from prelogit.core.records import Candidate, FinishReason, Iteration, Kl, Seconds, StopReason
 from prelogit.search.plan import Method, Plan, Rollouts, Shape
+from prelogit.search.stop import why_stop
 from prelogit.wire.jobs import Stop
 
 Keep = Literal["best", "all"]
@@ -40,7 +41,7 @@ class Scored(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a search ended with; ``kept`` has the best first."""
+    """What a search ended with; ``kept`` has the best first, ``stopped`` says why it ended early."""
 
     ending: Ending
     rows: tuple[Iteration, ...]
@@ -48,6 +49,7 @@ class Outcome(NamedTuple):
     kl: Kl
     warnings: tuple[str, ...] = ()
     error: str | None = None
+    stopped: StopReason | None = None
 
 
 class Course:
@@ -58,13 +60,16 @@ class Course:
         self.state = search.method.restore(search.rows, search.params, search.shape)
         self.rows = list(search.rows)
         self.kept = rank(search.kept)
+        self.stopped: StopReason | None = None
         self.asked = 0.0  # when the plan under way was asked for
 
     def ask(self) -> Plan | None:
-        """The next plan, or None when the method is done."""
+        """The next plan, or None when the method is done or a limit ends it before."""
         self.asked = time.perf_counter()
         plan: Plan | None = self.search.method.ask(self.state, self.search.params)
-        return plan
+        if plan is not None:
+            self.stopped = why_stop(self.search.stop, self.rows, plan.samples)
+        return plan if self.stopped is None else None
 
     def target(self) -> Plan | None:
         """The plan that measures the aligned model's KL, where the method has one."""
@@ -125,6 +130,7 @@ class Course:
             kl or Kl(gaussian=last),
             search.method.warn(self.rows, search.params, search.shape),
             error,
+            self.stopped,
         )
 
 

@@ -11,7 +11,6 @@ from prelogit.core.errors import LeaseLostError, MemoryShortError, RewardError
 from prelogit.core.records import Candidate, Iteration, Kl
 from prelogit.search.course import Course, Ending, Outcome, Scored, Search
 from prelogit.search.plan import Plan, Rollouts, SearchId
-from prelogit.search.stop import should_stop
 
 Verdict = Literal["continue", "cancel", "abandon"]
 
@@ -142,7 +141,7 @@ class _Driver:
     def proceed(self, search: SearchId) -> None:
         """Ask for the next round; at the end, for the draw that measures the KL."""
         course = self.courses[search]
-        plan = None if should_stop(course.search.stop, course.rows) else course.ask()
+        plan = course.ask()
         if plan is None and (plan := course.target()) is not None:
             self.measuring.add(search)
         if plan is None:

@@ -60,11 +60,13 @@ class Stop(Strict):
     """When a prompt's search may end early; None means never.
 
     reward: once the best reward reaches it. plateau: after so many rounds in a row without a
-    better candidate. seconds, tokens: budgets of one prompt, decoding and scoring counted.
+    better candidate. samples: at most so many, whole rounds and at least one. seconds, tokens:
+    budgets of one prompt, decoding and scoring counted; the round that exceeds them is the last.
     """
 
     reward: Annotated[float, Field(allow_inf_nan=False)] | None = None
     plateau: Annotated[int, Field(ge=1)] | None = None
+    samples: Annotated[int, Field(ge=1)] | None = None
     seconds: Positive | None = None
     tokens: Annotated[int, Field(ge=1)] | None = None
 

@@ -67,13 +67,19 @@ def test_every_other_field_of_a_job_has_an_option(run: Run, gateway: Gateway) ->
         run, "-p", "a", "--model", model, "--reward", "relevance", "--baseline", "bon",
         "--baseline", "bon:gaussian", "--max-new-tokens", "9", "--seed", "3", "--keep", "all",
         "--top-k", "2", "--template", "none", "--stop-reward", "1.5", "--stop-plateau", "2",
-        "--stop-seconds", "60", "--stop-tokens", "500", "--metadata", "team=x=y",
+        "--stop-samples", "96", "--stop-seconds", "60", "--stop-tokens", "500", "--metadata", "team=x=y",
     )  # fmt: skip
     assert [(one["name"], one["noise"]) for one in request["baselines"]] == [
         ("bon", None),
         ("bon", "gaussian"),
     ]
-    assert request["stop"] == {"reward": 1.5, "plateau": 2, "seconds": 60.0, "tokens": 500}
+    assert request["stop"] == {
+        "reward": 1.5,
+        "plateau": 2,
+        "samples": 96,
+        "seconds": 60.0,
+        "tokens": 500,
+    }
     assert request["metadata"] == {"team": "x=y"}
     chosen = ("model", "max_new_tokens", "seed", "keep", "top_k", "template")
     assert [request[name] for name in chosen] == [model, 9, 3, "all", 2, "none"]
