@@ -50,27 +50,30 @@ def results(
 def _best(
     session: Session, job_id: str, ids: Sequence[str], top_k: int
 ) -> dict[str, list[Candidate]]:
-    # Rank among the best where only those are kept; where all are, place is 0 for each.
-    order = (
-        CandidateRow.place,
-        CandidateRow.reward.desc(),
-        CandidateRow.iteration,
-        CandidateRow.sample,
-    )
-    number = func.row_number().over(partition_by=CandidateRow.prompt_id, order_by=order)
-    ranked = (
-        select(CandidateRow, number.label("number"))
+    # Of a text that was drawn more than once the best alone, as in a stored result.
+    copy = _numbered(CandidateRow, CandidateRow.prompt_id, CandidateRow.text)
+    copies = (
+        select(CandidateRow, copy.label("copy"))
         .where(
             CandidateRow.job_id == job_id, CandidateRow.prompt_id.in_(ids), CandidateRow.arm == 0
         )
         .subquery()
     )
+    one = aliased(CandidateRow, copies)
+    number = _numbered(one, one.prompt_id)
+    ranked = select(one, number.label("number")).where(copies.c.copy == 1).subquery()
     row = aliased(CandidateRow, ranked)
     best: dict[str, list[Candidate]] = defaultdict(list)
     query = select(row).where(ranked.c.number <= top_k).order_by(ranked.c.number)
     for found in session.scalars(query.execution_options(populate_existing=True)):
         best[found.prompt_id].append(candidate(found))
     return best
+
+
+def _numbered(row: Any, *within: Any) -> Any:
+    """1, 2, … from the best on. By place where only the best are kept: else it is 0 for each."""
+    order = (row.place, row.reward.desc(), row.iteration, row.sample)
+    return func.row_number().over(partition_by=within, order_by=order)
 
 
 def _costs(session: Session, job_id: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from prelogit.core.records import BaselineResult, Candidate, ModelRef, Result, Seconds
 from prelogit.metrics.diversity import diversity
-from prelogit.search.course import Outcome
+from prelogit.search.course import Outcome, distinct
 from prelogit.wire.jobs import JobRequest
 from prelogit.wire.params import BestOfN
 
@@ -44,7 +44,7 @@ def composed(
         index=index,
         status="failed" if method.ending == "failed" else "cancelled" if cancelled else "succeeded",
         response=best.text if best else None,
-        responses=method.kept[: request.top_k],
+        responses=tuple(distinct(method.kept)[: request.top_k]),
         finish_reason=best.finish_reason if best else None,
         stopped=method.stopped,
         reward=best.reward if best else None,

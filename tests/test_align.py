@@ -249,6 +249,24 @@ def test_a_result_carries_its_costs_and_its_baselines_at_equal_samples(model: Mo
     assert result.versions["torch"] == torch.__version__
 
 
+@pytest.mark.parametrize("keep", ["best", "all"])
+def test_the_best_answers_are_different_texts(model: Model, keep: Any) -> None:
+    (result,) = align(
+        model,
+        ["Hello"],
+        tiny.scoring(lambda c, r: [-float(len(text)) for text in r]),
+        method=AISP(n=16, iterations=1, sigma2=0.01),
+        max_new_tokens=3,
+        keep=keep,
+        top_k=32,
+    )
+    texts = [candidate.text for candidate in result.responses]
+    assert len(set(texts)) == len(texts) < 32
+    if keep == "all":
+        assert set(texts) == {candidate.text for candidate in result.candidates}
+        assert len(result.candidates) == 32
+
+
 def test_kl_of_a_search_that_did_not_move_is_zero(model: Model) -> None:
     """One sample has weight 1, but at a tiny variance the mean stays where the base model is."""
     (result,) = align(

@@ -103,6 +103,9 @@ def results_table(results: Iterable[Result]) -> Table:
             for one in result.baselines
         )
         answer = Text(result.response or "")
+        for place, other in enumerate(result.responses[1:], start=2):
+            answer.append(f"\n{place}. ({number(other.reward)}) ", style="bold")
+            answer.append(other.text)
         if result.error:
             answer = Text(result.error, style="red")
         for warning in result.warnings:

@@ -116,7 +116,7 @@ class Course:
         self.kept = rank([*self.kept, *drawn])
         if self.search.keep == "all":
             return row, drawn
-        self.kept = self.kept[: self.search.top_k]
+        self.kept = distinct(self.kept)[: self.search.top_k]
         return row, tuple(self.kept)
 
     def outcome(self, ending: Ending, *, kl: Kl | None = None, error: str | None = None) -> Outcome:
@@ -137,6 +137,14 @@ class Course:
 def rank(found: Sequence[Candidate]) -> list[Candidate]:
     """Best first; of equals the one drawn first."""
     return sorted(found, key=lambda c: (-c.reward, c.iteration, c.sample))
+
+
+def distinct(ranked: Sequence[Candidate]) -> list[Candidate]:
+    """The first of each text: a second copy of an answer is no second answer."""
+    first: dict[str, Candidate] = {}
+    for candidate in ranked:
+        first.setdefault(candidate.text, candidate)
+    return list(first.values())
 
 
 def candidates(

@@ -24,6 +24,18 @@ def test_prompts_are_aligned_in_this_process(bare: Run, model_folder: str) -> No
     assert [json.loads(line)["reward"] for line in lines] == [one["reward"] for one in done.json]
 
 
+def test_the_table_shows_why_a_search_stopped_and_its_other_answers(
+    bare: Run, model_folder: str
+) -> None:
+    done = bare(
+        "align", "-p", "a", "--model", model_folder, *REWARD, "--n", "4", "--iterations", "3",
+        "--max-new-tokens", "4", "--top-k", "2", "--stop-samples", "9",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "stopped: samples" in done.out
+    assert "2. (" in done.out
+
+
 def test_a_prompt_that_cannot_be_run_ends_with_1(bare: Run, model_folder: str) -> None:
     done = bare("align", "-p", "a" * 500, "--model", model_folder, *REWARD, "--n", "2")
     assert done.code == 1

@@ -126,6 +126,24 @@ def test_all_candidates_stay_where_all_are_kept(
     assert (best.response, best.reward) == ("жук 😀", 0.2)
 
 
+def test_a_prompt_that_runs_shows_no_text_twice(
+    store: Store, post: Post, take: Take, round_: Round, drawn: Drawn
+) -> None:
+    claim = take(post(2, keep="all", top_k=2).group_ids[0])
+    texts = ["twice", "same", "same", "twice", "last"]
+    rewards = [0.9, 0.7, 0.8, 0.9, 0.1]
+    pairs = enumerate(zip(texts, rewards, strict=True))
+    made = [drawn(1, sample, reward, text) for sample, (text, reward) in pairs]
+    with store.begin() as session:
+        trace.append(session, claim, "p1", 0, round_(1), made)
+        trace.append(session, claim, "p2", 0, round_(1), made[-1:])
+    with reading(store) as session:
+        first, second = results.page(session, claim.job_id, limit=2, cursor=None)[0]
+        assert trace.kept(session, claim.job_id, "p1", 0) == made
+    assert first.responses == (made[0], made[2])
+    assert second.responses == (made[4],)
+
+
 def test_the_trace_holds_what_a_replay_needs(
     store: Store, post: Post, take: Take, round_: Round
 ) -> None:
