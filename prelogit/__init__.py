@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from prelogit.core import errors, records
     from prelogit.engine.load import load_model
     from prelogit.rewards.load import load_reward
-    from prelogit.wire.params import AISP, BestOfN
+    from prelogit.value.train import train_value
+    from prelogit.wire.params import AISP, BestOfN, CollectStates, REControl
 
 __version__ = _version("prelogit")
 
@@ -33,6 +34,8 @@ __all__ = [
     "AsyncClient",
     "BestOfN",
     "Client",
+    "CollectStates",
+    "REControl",
     "__version__",
     "align",
     "errors",
@@ -40,6 +43,7 @@ __all__ = [
     "load_reward",
     "noise",
     "records",
+    "train_value",
 ]
 
 # Name -> the module that holds it; None: the name is that module itself.
@@ -48,12 +52,15 @@ _HOME: dict[str, tuple[str, str | None]] = {
     "AsyncClient": ("prelogit.client", "AsyncClient"),
     "BestOfN": ("prelogit.wire.params", "BestOfN"),
     "Client": ("prelogit.client", "Client"),
+    "CollectStates": ("prelogit.wire.params", "CollectStates"),
+    "REControl": ("prelogit.wire.params", "REControl"),
     "align": ("prelogit.align", "align"),
     "errors": ("prelogit.core.errors", None),
     "load_model": ("prelogit.engine.load", "load_model"),
     "load_reward": ("prelogit.rewards.load", "load_reward"),
     "noise": ("prelogit.noise", None),
     "records": ("prelogit.core.records", None),
+    "train_value": ("prelogit.value.train", "train_value"),
 }
 
 

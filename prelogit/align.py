@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Literal
 
 from prelogit.core.errors import InputError
@@ -15,6 +16,7 @@ from prelogit.search.course import Keep, Outcome
 from prelogit.search.driver import Verdict
 from prelogit.solve import Callbacks, PromptJob, shape_of, solve
 from prelogit.text import encode
+from prelogit.value.use import Values
 from prelogit.wire.jobs import JobRequest, PromptItem, Stop
 from prelogit.wire.params import AISP, BestOfN, Params
 
@@ -40,6 +42,7 @@ def align(
     stop: Stop | None = None,
     template: Literal["chat", "none"] = "chat",
     on_iteration: Callable[[str, int, Iteration], None] | None = None,
+    home: Path | str | None = None,
 ) -> list[AlignedResult]:
     """Search the answers that the reward likes best, without a service.
 
@@ -48,9 +51,10 @@ def align(
 
     Args:    model: from ``load_model``. prompts: text, or the REST API's prompt objects.
              reward: from ``load_reward``. on_iteration: told prompt id, arm (0 is the method)
-             and row after every round.
+             and row after every round. home: where value networks lie; None: PRELOGIT_HOME.
     Returns: one result a prompt; a prompt that cannot be run has status "failed" and its reason.
-    Raises:  pydantic.ValidationError: names the field. RewardError never: it fails its prompt.
+    Raises:  pydantic.ValidationError: names the field. InputError: the method names a value network
+             that is not there or another model's. RewardError never: it fails its prompt.
     Source:  arXiv 2510.26219, Algorithm 1.
     """
     request = JobRequest(
@@ -94,7 +98,13 @@ def align(
 
     async def search_all() -> None:
         await solve(
-            model, by_length(model, jobs, request), request, reward, callbacks, on_outcomes=collect
+            model,
+            by_length(model, jobs, request),
+            request,
+            reward,
+            callbacks,
+            values=Values(home, paths=True),
+            on_outcomes=collect,
         )
 
     _run(search_all())

@@ -10,6 +10,7 @@ from prelogit.engine.load import Model
 from prelogit.methods import METHODS
 from prelogit.search.plan import Rollouts, SearchId, Shape
 from prelogit.solve import prompt_tokens, texts_of
+from prelogit.value.use import Values, net_for
 from prelogit.wire.jobs import JobRequest, PromptItem
 
 
@@ -28,7 +29,8 @@ def replay_result(
     """Rebuild the mean of the candidate's round from the trace and decode that round anew.
 
     Args:    request: as the job stores it. stored: the candidate to compare with.
-    Raises:  MemoryShortError. InputError: the trace ends before the candidate's round, or is of another model width.
+    Raises:  MemoryShortError. InputError: the trace ends before the candidate's round, or is of another
+             model width; or its method names a value network that is not there.
     """
     params: Any = METHODS[trace.method["name"]].params.model_validate(trace.method)
     method = METHODS[params.name]
@@ -41,7 +43,8 @@ def replay_result(
             field="model",
         )
     window = trace.window or request.max_new_tokens
-    shape = Shape(window, model.dim, request.max_new_tokens, trace.seed, trace.prompt_id)
+    value = net_for(params, Values(), model=model.ref, dim=model.dim)
+    shape = Shape(window, model.dim, request.max_new_tokens, trace.seed, trace.prompt_id, value)
     state = method.restore(trace.iterations[: stored.iteration - 1], params, shape)
     plan = method.ask(state, params)
     if plan is None:

@@ -17,6 +17,7 @@ from prelogit.search.course import Outcome, Scored, Search
 from prelogit.search.driver import Together, Verdict, run
 from prelogit.search.plan import Rollouts, SearchId, Shape
 from prelogit.text import conversation, encode
+from prelogit.value.use import Values, net_for, recorder_for
 from prelogit.wire.jobs import JobRequest, PromptItem, Stop
 
 
@@ -52,6 +53,7 @@ async def solve(
     score: Score,
     callbacks: Callbacks,
     *,
+    values: Values | None = None,
     on_outcomes: Callable[[Result, Sequence[Outcome]], None] = lambda result, outcomes: None,
 ) -> None:
     """Search all prompts of one batch at once; every prompt ends by one call of on_result.
@@ -59,10 +61,16 @@ async def solve(
     A prompt that cannot be run (too long, refused by the template) fails with the reason and
     leaves the others alone. ``request`` has its defaults filled in. ``on_outcomes`` is told
     after on_result what each arm ended with (nothing for a prompt that could not be run).
+    ``values``: where value networks lie; None: in PRELOGIT_HOME.
+
+    Raises: InputError: the value network that the method names is not there, or another model's.
     """
+    values = values or Values()
+    value = net_for(request.method, values, model=model.ref, dim=model.dim)
+    recorder = recorder_for(request, values, model=model.ref, dim=model.dim)
     engine, arms = model.engine(), (request.method, *request.baselines)
     searches: dict[SearchId, Search] = {}
-    lengths: dict[str, int] = {}
+    prompts: dict[str, list[int]] = {}
     by_id = {job.prompt_id: job for job in jobs}
     reward_model: list[ModelRef] = []
 
@@ -77,13 +85,13 @@ async def solve(
         except InputError as error:
             report(failed(job.prompt_id, job.index, request, model.ref, str(error)), ())
             continue
-        shape = shape_of(model, job.prompt_id, request)
+        shape = shape_of(model, job.prompt_id, request)._replace(value=value)
         try:
             callbacks.on_prompt(job.prompt_id, shape.window, shape.dim)
         except LeaseLostError:
             continue
         engine.admit(job.prompt_id, token_ids)
-        lengths[job.prompt_id] = len(token_ids)
+        prompts[job.prompt_id] = token_ids
         for arm, params in enumerate(arms):
             stored = job.stored.get(arm, Stored((), ()))
             searches[SearchId(job.prompt_id, arm)] = Search(
@@ -102,6 +110,15 @@ async def solve(
         messages = conversation(by_id[search.prompt].item)
         scores = await score([messages] * len(texts), texts)
         reward_model[:] = [scores.reward]
+        if recorder is not None and rollouts.hidden is not None:
+            recorder.keep(
+                search.prompt,
+                prompts[search.prompt],
+                hidden=rollouts.hidden,
+                length=rollouts.length,
+                rewards=scores.rewards,
+                reward=scores.reward,
+            )
         return Scored(texts, scores.rewards, scores.seconds, scores.calls, scores.tokens)
 
     ended: dict[str, dict[int, Outcome]] = {}
@@ -123,7 +140,7 @@ async def solve(
             outcomes,
             model=model.ref,
             reward_model=reward_model[0] if reward_model else None,
-            prompt_tokens=lengths[job.prompt_id],
+            prompt_tokens=len(prompts[job.prompt_id]),
         )
         report(result, outcomes)
 

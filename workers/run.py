@@ -16,6 +16,7 @@ from db.session import reading
 from prelogit.engine.report import report
 from prelogit.rewards.service import ServiceReward
 from prelogit.solve import solve
+from prelogit.value.use import Values
 from workers.desk import Desk
 from workers.failure import Failure, explain
 from workers.resume import prompt_jobs
@@ -137,7 +138,14 @@ async def _solve(desk: Desk, writer: Writer, wanted: Collection[str]) -> None:
 
     async with reward:
         score = while_wanted(reward, still_wanted, grace_seconds=settings.stop_wait_seconds)
-        await solve(desk.model, found, claim.request, score, writer.callbacks())
+        await solve(
+            desk.model,
+            found,
+            claim.request,
+            score,
+            writer.callbacks(),
+            values=Values(settings.home),
+        )
 
 
 def _cancelled(desk: Desk, claim: Claim) -> bool:

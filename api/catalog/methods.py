@@ -35,6 +35,7 @@ class Parameter(BaseModel):
     exclusive_maximum: float | None = None
     allowed: list[str | None] | None = None
     nullable: bool = False
+    required: bool = False
 
 
 class MethodEntry(BaseModel):
@@ -65,16 +66,18 @@ def method_entries() -> list[MethodEntry]:
                 name=properties["name"]["const"],
                 description=schema.get("description", ""),
                 baseline=params in BASELINES,
-                samples=params().samples,
+                samples=params.model_construct().samples,
                 parameters=[
-                    _parameter(name, node) for name, node in properties.items() if name != "name"
+                    _parameter(name, node, required=name in schema.get("required", ()))
+                    for name, node in properties.items()
+                    if name != "name"
                 ],
             )
         )
     return entries
 
 
-def _parameter(name: str, node: dict[str, Any]) -> Parameter:
+def _parameter(name: str, node: dict[str, Any], *, required: bool) -> Parameter:
     options = node.get("anyOf", [node])
     real = [option for option in options if option.get("type") != "null"]
     words = [w for o in real for w in (o.get("enum") or ([o["const"]] if "const" in o else []))]
@@ -92,4 +95,5 @@ def _parameter(name: str, node: dict[str, Any]) -> Parameter:
         exclusive_maximum=numbers.get("exclusiveMaximum"),
         allowed=words or None,
         nullable=len(real) < len(options),
+        required=required,
     )

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from api.catalog.models import Text
 from api.catalog.rewards import RewardCatalog
 from api.fields import nearest
+from api.jobs.values import value_problems
 from api.settings import Settings
 from prelogit.core.errors import InputError, RewardUnavailableError
 from prelogit.text import encode
@@ -38,6 +39,7 @@ def job_problems(
         ),
         *_new_tokens(request, settings),
         *_reward(request, rewards),
+        *value_problems(request, settings),
     ]
 
 

@@ -82,7 +82,10 @@ def _options() -> list[inspect.Parameter]:
                 continue
             users = [one for one in _CLASSES if name in one.model_fields]
             option = typer.Option(
-                _flag(name), help=_help(field, users), rich_help_panel="Method", show_default=False
+                _flag(name),
+                help=_help(name, field, users),
+                rich_help_panel="Method",
+                show_default=False,
             )
             kind = Annotated[_type(field.annotation) | None, option]  # type: ignore[valid-type]
             found.setdefault(name, _parameter(name, kind, None))
@@ -99,12 +102,27 @@ def _flag(name: str) -> str:
     return "--" + name.strip("_").replace("_", "-")
 
 
-def _help(field: FieldInfo, users: list[type[MethodParams]]) -> str:
+def _help(name: str, field: FieldInfo, users: list[type[MethodParams]]) -> str:
     text = (field.description or "").replace("null: ", "left out: ").replace("null ", "left out ")
-    default = "" if field.default is None else f" (default {field.default})"
+    default = _defaults(name, users)
     names = ", ".join(one.model_fields["name"].default for one in users)
     only = "" if len(users) == len(_CLASSES) else f"[{names}] "
     return f"{only}{text[:1].upper()}{text[1:]}{default}."
+
+
+def _defaults(name: str, users: list[type[MethodParams]]) -> str:
+    """The default, or that of each method where they differ."""
+    methods: dict[str, list[str]] = {}
+    for one in users:
+        field = one.model_fields[name]
+        if field.default is not None and not field.is_required():
+            methods.setdefault(str(field.default), []).append(one.model_fields["name"].default)
+    if not methods:
+        return ""
+    if len(methods) == 1:
+        return f" (default {next(iter(methods))})"
+    told = (f"{value} for {' and '.join(names)}" for value, names in methods.items())
+    return f" (default {', '.join(told)})"
 
 
 def _type(annotation: Any) -> type:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from prelogit.methods import aisp, bon
+from prelogit.methods import aisp, bon, collect, recontrol
 from prelogit.search.plan import Method
 
-METHODS: dict[str, Method] = {"aisp": aisp.METHOD, "bon": bon.METHOD}
+METHODS: dict[str, Method] = {
+    "aisp": aisp.METHOD,
+    "bon": bon.METHOD,
+    "recontrol": recontrol.METHOD,
+    "collect": collect.METHOD,
+}

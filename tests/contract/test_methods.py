@@ -10,8 +10,10 @@ import torch
 from prelogit.core.records import Iteration, Seconds
 from prelogit.methods import METHODS
 from prelogit.search.plan import Info, Plan, Rollouts, Shape
+from prelogit.value.network import untrained
 
-SHAPE = Shape(window=4, dim=8, max_new_tokens=6, seed=5, prompt="p")
+VALUE = untrained(8, 4, seed=1)
+SHAPE = Shape(window=4, dim=8, max_new_tokens=6, seed=5, prompt="p", value=VALUE)
 SMALL: dict[str, list[dict[str, Any]]] = {
     "aisp": [
         {"n": 4, "iterations": 3},
@@ -19,6 +21,8 @@ SMALL: dict[str, list[dict[str, Any]]] = {
         {"n": 1, "iterations": 1},
     ],
     "bon": [{"n": 5}, {"n": 5, "noise": "gaussian"}, {}],
+    "recontrol": [{"value": "v"}, {"value": "v", "n": 4, "temperature": 0.8, "steps": 0}],
+    "collect": [{"value": "v", "n": 5}],
 }
 CASES = [(name, options) for name in METHODS for options in SMALL[name]]
 

@@ -8,18 +8,21 @@ from pydantic import Field
 
 from prelogit.wire.params.aisp import AISP
 from prelogit.wire.params.bon import BestOfN
+from prelogit.wire.params.recontrol import CollectStates, REControl
 from prelogit.wire.params.shared import Count, MethodParams, Positive, Share
 
 __all__ = [
     "AISP",
     "BestOfN",
+    "CollectStates",
     "Count",
     "MethodField",
     "MethodParams",
     "Params",
     "Positive",
+    "REControl",
     "Share",
 ]
 
-Params = AISP | BestOfN
+Params = AISP | BestOfN | REControl | CollectStates
 MethodField = Annotated[Params, Field(discriminator="name")]

@@ -1,0 +1,96 @@
+"""RE-Control: before its token is picked, each pre-logit climbs the value of what it will lead to.
+
+    h_t <- h_t + rate * dV/dh (h_t)      so many steps, then y_t = argmax_j [W h_t + b]_j
+
+V is a three-layer network that tells a response's reward from one pre-logit, standardised. With
+a temperature the token is drawn by top-p instead, and the best of n is the answer.
+
+Source: Kong et al., 2024, "Aligning Large Language Models with Representation Editing: A Control
+Perspective", arXiv 2406.05954.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+from prelogit.core.errors import InputError
+from prelogit.core.records import Iteration
+from prelogit.search.plan import (
+    Ascend,
+    Greedy,
+    Info,
+    Method,
+    NoiseKey,
+    Pick,
+    Plan,
+    Rollouts,
+    Shape,
+    TopP,
+)
+from prelogit.wire.params import REControl
+
+
+class REControlState(NamedTuple):
+    """Whether the one round has been told."""
+
+    k: int
+    shape: Shape
+
+
+def init(params: REControl, shape: Shape) -> REControlState:
+    """Nothing decoded yet.
+
+    Raises: InputError: the shape carries no value network.
+    """
+    if shape.value is None:
+        raise InputError("RE-Control needs a value network: load one by its name", field="value")
+    return REControlState(0, shape)
+
+
+def ask(state: REControlState, params: REControl) -> Plan | None:
+    """All samples in one round."""
+    if state.k >= params.rounds:
+        return None
+    shape = state.shape
+    pick: Pick = Greedy()
+    if params.temperature is not None:
+        pick = TopP(params.temperature, params.top_p, NoiseKey(shape.seed, shape.prompt, 1))
+    return Plan(params.n, _control(shape, params), pick, shape.max_new_tokens)
+
+
+def tell(
+    state: REControlState, rollouts: Rollouts, rewards: Tensor, params: REControl
+) -> tuple[REControlState, Info]:
+    """Nothing is learned while decoding: every sample weighs the same."""
+    n = len(rewards)
+    info = Info(weights=(1.0 / n,) * n, ess=float(n), final=True)
+    return state._replace(k=state.k + 1), info
+
+
+def restore(rows: Sequence[Iteration], params: REControl, shape: Shape) -> REControlState:
+    """The state after the given rounds."""
+    return init(params, shape)._replace(k=len(rows))
+
+
+def target(state: REControlState, params: REControl) -> Plan | None:
+    """One response drawn from softmax(W h + b) of pre-logits that have climbed, for its KL."""
+    shape = state.shape
+    key = NoiseKey(shape.seed, shape.prompt, params.rounds + 1)
+    control = _control(shape, params)
+    return Plan(1, control, TopP(1.0, 1.0, key), shape.max_new_tokens, measure_kl=True)
+
+
+def warn(rows: Sequence[Iteration], params: REControl, shape: Shape) -> tuple[str, ...]:
+    """Nothing to say."""
+    return ()
+
+
+def _control(shape: Shape, params: REControl) -> Ascend:
+    assert shape.value is not None  # noqa: S101 - init has looked
+    return Ascend(shape.value, params.learning_rate, params.steps)
+
+
+METHOD = Method(REControl, init, ask, tell, restore, target, warn)

@@ -1,0 +1,94 @@
+"""Parameters of RE-Control: decoding on a value network, and collecting what one is trained on."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from prelogit.wire.params.shared import Count, MethodParams, Positive
+
+TopP = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+
+
+class REControl(MethodParams):
+    """Each step's pre-logit climbs a trained value network before the token is picked."""
+
+    name: Literal["recontrol"] = "recontrol"
+    value: Annotated[str, Field(min_length=1, max_length=1000)] = Field(
+        description="name of the trained value network; the library also takes its file's path"
+    )
+    learning_rate: Positive = Field(
+        default=1.0,
+        description="how far a pre-logit moves along the gradient of the standardised value, a step",
+    )
+    steps: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=30,
+        description="gradient steps for each token; 0 leaves the model as it is",
+        json_schema_extra={"unit": "steps"},
+    )
+    n: Count = Field(
+        default=1,
+        description="samples; more than one makes sense with a temperature",
+        json_schema_extra={"unit": "samples"},
+    )
+    temperature: Positive | None = Field(
+        default=None, description="of the softmax; null picks the most likely token"
+    )
+    top_p: TopP = Field(
+        default=0.9,
+        description="with a temperature: the smallest set of tokens with this much mass is drawn from",
+    )
+    batch_size: Count = Field(
+        default=16,
+        description="b, prompts decoded together; more of them while rows are free",
+        json_schema_extra={"unit": "prompts"},
+    )
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> Self:
+        if self.n > 1 and self.temperature is None:
+            raise ValueError(
+                f"all {self.n} samples would be the same, for the most likely token is picked: "
+                "give a temperature, or leave n out"
+            )
+        return self
+
+    @property
+    def samples(self) -> int:
+        """Candidates that are scored."""
+        return self.n
+
+    @property
+    def rounds(self) -> int:
+        """Rows of the trace."""
+        return 1
+
+
+class CollectStates(MethodParams):
+    """Best of n by top-p, whose pre-logits and rewards are kept to train a value network on."""
+
+    name: Literal["collect"] = "collect"
+    value: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = Field(
+        description="name of the value network that is to be trained on them"
+    )
+    n: Count = Field(default=8, description="samples", json_schema_extra={"unit": "samples"})
+    temperature: Positive = Field(default=0.7, description="of the softmax, applied before top_p")
+    top_p: TopP = Field(
+        default=0.95, description="the smallest set of tokens with this much mass is drawn from"
+    )
+    batch_size: Count = Field(
+        default=4,
+        description="b, prompts decoded together; more of them while rows are free",
+        json_schema_extra={"unit": "prompts"},
+    )
+
+    @property
+    def samples(self) -> int:
+        """Candidates that are scored."""
+        return self.n
+
+    @property
+    def rounds(self) -> int:
+        """Rows of the trace."""
+        return 1

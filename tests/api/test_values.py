@@ -1,0 +1,81 @@
+"""Jobs name value networks of this installation, and nothing else on its disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from prelogit.core.records import ModelRef
+from prelogit.value.file import save_value
+from prelogit.value.header import Epoch, ValueHeader
+from prelogit.value.network import untrained
+from tests.api.running import Running
+from tests.api.test_submit import assert_problem
+
+
+def store_value(path: Path) -> None:
+    header = ValueHeader(
+        model=ModelRef(name="m"),
+        reward=ModelRef(name="r"),
+        dim=8,
+        width=4,
+        mean=0.0,
+        std=1.0,
+        decay=1.0,
+        seed=0,
+        prompts=2,
+        responses=4,
+        epoch=1,
+        curve=(Epoch(loss=1.0, held_out=1.0),),
+    )
+    save_value(path, untrained(8, 4, seed=1), header)
+
+
+def test_a_value_is_named_and_taken(gateway: Running) -> None:
+    store_value(gateway.settings.home / "values" / "polite" / "value.safetensors")
+    method = {"name": "recontrol", "value": "polite", "learning_rate": 0.5, "steps": 3}
+    job = gateway.job({"prompts": ["one"], "method": method})
+    assert job["request"]["method"] == {
+        **method, "n": 1, "temperature": None, "top_p": 0.9, "batch_size": 16,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ["rude", "../polite", "{home}/polite.safetensors", "a\x00b"])
+def test_no_other_file_can_be_reached(gateway: Running, value: str) -> None:
+    home = gateway.settings.home
+    store_value(home / "values" / "polite" / "value.safetensors")
+    store_value(home / "polite.safetensors")
+    method = {"name": "recontrol", "value": value.format(home=home)}
+    answer = gateway.post({"prompts": ["one"], "method": method})
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["field"] == "method.value"
+    assert error["allowed"] == ["polite"]
+
+
+def test_a_file_that_is_none_is_refused(gateway: Running) -> None:
+    path = gateway.settings.home / "values" / "broken" / "value.safetensors"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"nothing")
+    method = {"name": "recontrol", "value": "broken"}
+    document = assert_problem(gateway.post({"prompts": ["one"], "method": method}), 422)
+    assert "no value file" in document["detail"]
+
+
+def test_a_value_must_be_named(gateway: Running) -> None:
+    answer = gateway.post({"prompts": ["one"], "method": {"name": "recontrol"}})
+    document = assert_problem(answer, 422)
+    assert document["errors"][0]["field"] == "method.value"
+    methods = {one["name"]: one for one in gateway.get("/v1/methods").json()["data"]}
+    value, *others = methods["recontrol"]["parameters"]
+    assert (value["name"], value["required"]) == ("value", True)
+    assert not any(one["required"] for one in others)
+    assert methods["collect"]["samples"] == 8
+
+
+def test_states_are_collected_under_a_name(gateway: Running) -> None:
+    method = {"name": "collect", "value": "../polite"}
+    answer = gateway.post({"prompts": ["one"], "method": method})
+    assert answer.json()["errors"][0]["field"] == "method.value"
+    gateway.job({"prompts": ["one"], "method": {**method, "value": "polite"}})
