@@ -28,6 +28,8 @@ class _Settings(BaseSettings):
     max_rows: Annotated[int, Field(ge=1)] | None = None
     memory_gb: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     device_map: str | None = None
+    graphs: str = "auto"
+    tensor_parallel: int = 1
 
 
 def forecast(model: str, *, device: str, home: Path) -> MemoryPlan | None:
@@ -50,6 +52,7 @@ def forecast(model: str, *, device: str, home: Path) -> MemoryPlan | None:
         device=device,
         dtype=told.dtype,
         spread=told.device_map is not None,
+        graphs=told.graphs != "off" and told.tensor_parallel == 1,
         max_rows=told.max_rows,
         memory_gb=told.memory_gb,
         home=home,

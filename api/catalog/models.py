@@ -10,16 +10,9 @@ from typing import Any, Literal, NamedTuple
 from huggingface_hub import try_to_load_from_cache
 from pydantic import BaseModel
 
+from prelogit.core.build import build_of, weights_of
 from prelogit.core.errors import ModelError
-from prelogit.core.memory import (
-    GB,
-    ROWS,
-    MemoryPlan,
-    build_of,
-    footprint,
-    most_fitting,
-    weights_of,
-)
+from prelogit.core.memory import GB, ROWS, MemoryPlan, footprint, most_fitting
 from prelogit.text import context_length, load_tokenizer, model_folder
 
 
@@ -137,8 +130,10 @@ def memory_bytes(
     weights = weights_of(build, dtype, packed=on_cpu)
     budget = None if memory_gb is None else int(memory_gb * GB)
     wanted = min(max_rows or ROWS["cpu" if on_cpu else "other"], rows)
-    plan = MemoryPlan(budget, footprint(build, dtype, weights=weights, on_cpu=on_cpu), wanted)
+    taken = footprint(build, dtype, weights=weights, on_cpu=on_cpu, graphs=not on_cpu)
+    plan = MemoryPlan(budget, taken, wanted)
     longest, others = prompt_tokens[0], plan.prefix_bytes(sum(prompt_tokens[1:]))
+    others += plan.copies_bytes(len(prompt_tokens), longest) - plan.copies_bytes(1, longest)
 
     def need(count: int) -> int:
         return weights + plan.footprint.fixed + others + plan.need(count, longest, new_tokens)

@@ -3,45 +3,26 @@
 What decoding holds: the weights; the keys and values of each prompt, once for all of its
 samples; room for those of each sample's own tokens; and, while a step runs, the noise, the
 hidden states and the logits of each row. The first three are exact, the last is an upper
-estimate. All sizes are in bytes.
+estimate. Where steps are CUDA graphs, memory is in buckets, live prompts are kept twice, and what
+draws tokens keeps what it works with. All sizes are in bytes.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+from prelogit.core import buckets
+from prelogit.core.build import BYTES, Build
+
 ROWS = {"cpu": 128, "other": 256}  # rows decoded together when nothing is set
 GB = 10**9
 # What rows are counted with before a job is known: its defaults, and a short prompt.
 USUAL_PROMPT_TOKENS = 64
 USUAL_NEW_TOKENS = 64
 SLOTS = 16
-
-_NAMES = {
-    "layers": ("num_hidden_layers", "n_layer"),
-    "width": ("hidden_size", "n_embd"),
-    "heads": ("num_attention_heads", "n_head"),
-    "vocabulary": ("vocab_size",),
-}
-
-
-class Build(NamedTuple):
-    """How a decoder is built: d = width, H = kv_heads of head_width, V = vocabulary."""
-
-    layers: int
-    width: int
-    heads: int
-    kv_heads: int
-    head_width: int
-    inner: int  # width of the feed-forward layers
-    vocabulary: int
-    tied: bool  # one table for the embedding and the output layer
-    capped: bool  # attention scores pass through a tanh, so no fused attention takes them
-    slides: bool  # some layers attend to a window
 
 
 class Footprint(NamedTuple):
@@ -51,6 +32,7 @@ class Footprint(NamedTuple):
     score: what it works with besides for each token that it attends to. prefill: what a
     prompt works with for each of its tokens; square: for each pair of its tokens. fixed: once.
     shared: a prompt's keys and values are kept once; else every row has its own copy beside.
+    graphs: steps are captured as CUDA graphs. drawn: what is kept for a row then, to draw its tokens.
     """
 
     weights: int
@@ -61,6 +43,8 @@ class Footprint(NamedTuple):
     square: int
     fixed: int
     shared: bool
+    graphs: bool = False
+    drawn: int = 0
 
 
 def said(size: int) -> str:
@@ -71,38 +55,6 @@ def said(size: int) -> str:
     return f"{size} bytes"
 
 
-def build_of(config: Mapping[str, Any]) -> Build | None:
-    """From the text part of a config.json; None when it lacks a number that is needed."""
-    try:
-        layers, width, heads, vocabulary = (
-            next(int(config[name]) for name in names if config.get(name))
-            for names in _NAMES.values()
-        )
-        return Build(
-            layers=layers,
-            width=width,
-            heads=heads,
-            kv_heads=int(config.get("num_key_value_heads") or heads),
-            head_width=int(config.get("head_dim") or width // heads),
-            inner=int(config.get("intermediate_size") or config.get("n_inner") or 4 * width),
-            vocabulary=vocabulary,
-            tied=bool(config.get("tie_word_embeddings", True)),
-            capped=bool(config.get("attn_logit_softcapping")),
-            slides=bool(config.get("sliding_window")),
-        )
-    except (StopIteration, RuntimeError, TypeError, ValueError):
-        return None
-
-
-def weights_of(build: Build, dtype: str, *, packed: bool) -> int:
-    """Weights of a decoder like Llama's. Packed layers keep no table in common with the embedding."""
-    d, head = build.width, build.head_width
-    tables = build.vocabulary * d * (1 if build.tied and not packed else 2)
-    attention = d * head * (2 * build.heads + 2 * build.kv_heads)
-    layer = attention + 3 * d * build.inner + 2 * d
-    return (tables + build.layers * layer + d) * BYTES.get(dtype, 4)
-
-
 def footprint(
     build: Build,
     dtype: str,
@@ -110,9 +62,14 @@ def footprint(
     weights: int,
     on_cpu: bool,
     shared: bool = True,
+    graphs: bool = False,
     token: int | None = None,
 ) -> Footprint:
-    """The footprint of a model; ``token`` is what a token's keys and values were measured to take."""
+    """The footprint of a model.
+
+    Args: graphs: its steps are captured as CUDA graphs. token: what a token's keys and values were
+          measured to take.
+    """
     size = BYTES.get(dtype, 4)
     heads = build.heads * build.head_width
     # Residual, its float32 copies in the norms, queries, feed-forward: one layer at a time.
@@ -125,15 +82,21 @@ def footprint(
     fused = on_cpu and shared and not build.capped
     # A cache of a row's own grows by a copy of one layer, and its keys are repeated for all heads.
     copies = 0 if shared else 2 * heads * size + 2 * token // build.layers
+    # Hidden state and logits in the model's numbers, the mean in float32, and 60 bytes of numbers.
+    drawn = build.width * (size + 4) + build.vocabulary * size + 60 if graphs else 0
+    # Of each captured step the last hidden states and the numbers that it is fed.
+    steps = buckets.GRAPHS * (build.width * size + 64) if graphs else 0
     return Footprint(
         weights=weights,
         token=token,
-        row=layer + noise + logits,
+        row=layer + noise + logits + steps,
         score=copies + (0 if fused else scores),
         prefill=layer + 2 * heads * size,
         square=13 * build.heads if build.capped or not shared else 8 if build.slides else 0,
         fixed=40 * build.vocabulary,  # both KL estimators of one row, in float64
         shared=shared,
+        graphs=graphs,
+        drawn=drawn,
     )
 
 
@@ -177,9 +140,11 @@ class MemoryPlan:
     def need(self, rows: int, prompt_tokens: int, new_tokens: int) -> int:
         """Of so many samples of one prompt, from its forward pass to their end."""
         working = max(
-            self.step_bytes(rows, prompt_tokens, new_tokens), self.prefill_bytes(prompt_tokens)
+            self.step_bytes(self.padded(rows), prompt_tokens, new_tokens),
+            self.prefill_bytes(prompt_tokens),
         )
         kept = self.suffix_bytes(rows, prompt_tokens, new_tokens)
+        kept += self.copies_bytes(1, prompt_tokens)
         return self.prefix_bytes(prompt_tokens) + kept + working
 
     def prefix_bytes(self, prompt_tokens: int) -> int:
@@ -188,9 +153,22 @@ class MemoryPlan:
 
     def suffix_bytes(self, rows: int, prompt_tokens: int, new_tokens: int) -> int:
         """Kept for so many rows, all of them with room for ``new_tokens``."""
+        if self.footprint.graphs:
+            suffixes = buckets.suffix_tokens(rows, new_tokens) * self.footprint.token
+            return suffixes + self.padded(rows) * self.footprint.drawn
         if not self.footprint.shared:
             return rows * (prompt_tokens + new_tokens) * self.footprint.token
         return rounded(rows) * rounded(new_tokens) * self.footprint.token
+
+    def copies_bytes(self, prompts: int, longest: int) -> int:
+        """Kept for so many live prompts a second time, the longest of so many tokens."""
+        if not self.footprint.graphs:
+            return 0
+        return buckets.prompt_tokens(prompts, longest) * self.footprint.token
+
+    def padded(self, rows: int) -> int:
+        """Rows that a step of so many computes."""
+        return buckets.halfway(rows, buckets.ROWS) if self.footprint.graphs else rows
 
     def step_bytes(self, rows: int, prompt_tokens: int, new_tokens: int) -> int:
         """What rows of one prompt work with during a step."""
@@ -200,7 +178,10 @@ class MemoryPlan:
     def row_bytes(self, prompt_tokens: int, new_tokens: int) -> int:
         """Of one row among many: its own keys and values, and what it works with."""
         own = rounded(new_tokens) if self.footprint.shared else prompt_tokens + new_tokens
-        return own * self.footprint.token + self.step_bytes(1, prompt_tokens, new_tokens)
+        if self.footprint.graphs:
+            own = buckets.whole(new_tokens, buckets.SUFFIX)
+        kept = own * self.footprint.token + self.footprint.drawn
+        return kept + self.step_bytes(1, prompt_tokens, new_tokens)
 
     def prefill_bytes(self, prompt_tokens: int) -> int:
         """What a prompt's forward pass works with."""

@@ -144,7 +144,8 @@ class Engine:
         used = {seat.work.search.prompt for seat in self._live} | {prompt}
         while True:
             held = sum(len(self._prompts[name]) for name in self._prefixes if name != prompt)
-            fit = self._room.fitting(rows, self._live, held, len(self._prompts[prompt]), new)
+            length = len(self._prompts[prompt])
+            fit = self._room.fitting(rows, self._live, held, length, new, prompt=prompt)
             if fit >= min(rows, wanted):
                 return fit
             if not self._live and clear_storage(self._decoder):

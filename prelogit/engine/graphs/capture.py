@@ -9,6 +9,8 @@ from typing import Generic, Protocol, TypeVar
 
 import torch
 
+from prelogit.core.buckets import GRAPHS
+
 
 class Capture(Protocol):
     """Turns a function into one that does the same on the same memory, faster."""
@@ -32,7 +34,7 @@ S = TypeVar("S", bound=Repeated)
 class Graphs(Generic[S]):
     """A bounded number of captured functions by key; without graphs once a capture has failed."""
 
-    def __init__(self, capture: Capture, most: int = 32) -> None:
+    def __init__(self, capture: Capture, most: int = GRAPHS) -> None:
         self._capture, self._most = capture, most
         self._known: OrderedDict[Hashable, S] = OrderedDict()  # the least recently used first
         self.failed = False

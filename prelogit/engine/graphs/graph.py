@@ -95,9 +95,12 @@ class GraphDecoder:
     def _make_room(self, groups: list[Group]) -> None:
         """Slabs large enough, and a seat for everyone."""
         need = self._seats.need(groups)
-        if not self._seats.rows and self._slabs.oversized(need):
+        # With nobody seated nothing is lost; what grows in rows must not stay as long as it was.
+        if not self._seats.rows and (self._slabs.oversized(need) or not self._slabs.holds(need)):
             self.graphs.clear()
             self._slabs = Slabs()
+            if self._draws is not None:
+                self._draws.shrink(need.rows)
         if self._slabs.fit(groups[0].prefix.layers, need):
             self.graphs.clear()
         moves = self._seats.seat(groups)

@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from prelogit.engine.graphs.slabs import Shape, doubled, halfway
+from prelogit.core.buckets import PREFIX, PROMPTS, ROWS, SUFFIX, WIDTH, doubled, halfway, whole
+from prelogit.engine.graphs.slabs import Shape
 from prelogit.engine.prefix import Group, Prefix
-
-ROWS, PROMPTS, WIDTH, PREFIX, SUFFIX = 8, 1, 8, 64, 32  # the smallest buckets
 
 
 class Moves(NamedTuple):
@@ -114,4 +113,4 @@ class Seats:
 
 def _room(groups: list[Group]) -> int:
     """The longest suffix that may come of these, in whole buckets of the smallest."""
-    return -(-max(group.capacity for group in groups) // SUFFIX) * SUFFIX
+    return whole(max(group.capacity for group in groups), SUFFIX)

@@ -29,20 +29,6 @@ class Shape(NamedTuple):
     suffix: int  # T
 
 
-def doubled(size: int, least: int) -> int:
-    """The smallest of least, 2 least, 4 least, .. that holds ``size``."""
-    while least < size:
-        least *= 2
-    return least
-
-
-def halfway(size: int, least: int) -> int:
-    """The same with a stop halfway between two doublings: at most a third of it is padding."""
-    whole = doubled(size, least)
-    half = whole // 4 * 3
-    return half if whole > least and half >= size else whole
-
-
 class Slabs:
     """Two slabs a layer: suffixes [R, H, T, D] and prompts [N, H, L, D], keys and values each."""
 
@@ -69,6 +55,16 @@ class Slabs:
                     slab[layer] = _grown(keys, rows, length), _grown(values, rows, length)
                     moved = True
         return moved
+
+    def holds(self, shape: Shape) -> bool:
+        """Whether nothing has to grow for ``shape``."""
+        return all(
+            slab and slab[0][0].shape[0] >= rows and slab[0][0].shape[2] >= length
+            for slab, rows, length in (
+                (self.suffix, shape.rows, shape.suffix),
+                (self.prefix, shape.prompts, shape.prefix),
+            )
+        )
 
     def put(self, place: int, layers: Layers) -> None:
         """Copy a prompt's keys and values [1, H, L, D] to its place."""

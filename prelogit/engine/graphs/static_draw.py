@@ -14,10 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from prelogit.core.buckets import ROWS, halfway
 from prelogit.engine import pick
 from prelogit.engine.graphs.capture import Capture, Graphs
-from prelogit.engine.graphs.seats import ROWS
-from prelogit.engine.graphs.slabs import halfway
 from prelogit.engine.head import Head
 from prelogit.noise import Rows, normal_rows
 
@@ -97,6 +96,11 @@ class StaticDraw:
         memory.names[:, :live] = torch.stack(names)
         self.graphs.run(rows, self.graphs.find(rows) or _Draw(self._head, rows, memory))
         return Drawn(memory.tokens[:live], memory.logits[:live], memory.dot[:live])
+
+    def shrink(self, rows: int) -> None:
+        """Give the memory back where it is for more rows than these."""
+        if self._memory is not None and self._memory.rows > rows:
+            self.clear()
 
     def clear(self) -> None:
         """Give all memory back."""

@@ -10,17 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from prelogit.core.build import build_of
 from prelogit.core.errors import ModelError
 from prelogit.core.memory import (
     GB,
     ROWS,
     Footprint,
     MemoryPlan,
-    build_of,
     footprint,
     short_of_memory,
 )
 from prelogit.engine.decoder import Decoder
+from prelogit.engine.graphs.graph import GraphDecoder
 from prelogit.engine.packed import PackedLinear
 from prelogit.engine.spread import output_device
 
@@ -91,6 +92,7 @@ def measure(module: Any, decoder: Decoder, *, weights: int, shared: bool) -> Foo
         weights=weights,
         on_cpu=output_device(module).type == "cpu",
         shared=shared,
+        graphs=isinstance(decoder, GraphDecoder),
         token=_token_bytes(decoder),
     )
 

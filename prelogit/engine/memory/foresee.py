@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from prelogit.core.build import build_of
 from prelogit.core.errors import ModelError
-from prelogit.core.memory import GB, MemoryPlan, build_of, footprint
+from prelogit.core.memory import GB, MemoryPlan, footprint
 from prelogit.engine.memory.device import sum_free, wanted_rows, weights_bytes
 from prelogit.engine.place import find_device, find_dtype
 from prelogit.text import home_folder, model_folder
@@ -22,13 +23,14 @@ def foresee(
     device: str = "auto",
     dtype: str = "auto",
     spread: bool = False,
+    graphs: bool = True,
     max_rows: int | None = None,
     memory_gb: float | None = None,
     home: Path | str | None = None,
 ) -> MemoryPlan:
     """What ``load_model`` would plan, by the model's configuration and what is free now.
 
-    Args:    spread: over all GPUs (a device map).
+    Args:    spread: over all GPUs (a device map). graphs: steps are captured where they can be.
     Raises:  ModelError: device, dtype or configuration is none that can be used.
     """
     where = find_device(device)
@@ -52,5 +54,11 @@ def foresee(
     if spread and torch.cuda.is_available():
         devices = {torch.device("cuda", index) for index in range(torch.cuda.device_count())}
     budget = int(memory_gb * GB) if memory_gb is not None else sum_free(devices)
-    taken = footprint(build, str(kind).removeprefix("torch."), weights=weights, on_cpu=on_cpu)
+    taken = footprint(
+        build,
+        str(kind).removeprefix("torch."),
+        weights=weights,
+        on_cpu=on_cpu,
+        graphs=graphs and where.type == "cuda" and not spread,
+    )
     return MemoryPlan(budget, taken, max_rows or wanted_rows(where))

@@ -17,7 +17,8 @@ class Room:
     def __init__(self, plan: MemoryPlan | None, decoder: Decoder) -> None:
         self.plan = plan
         self._decoder = decoder
-        self._rows = self._tokens = 0  # most that lived together since the last time none did
+        # Most that lived together since the last time none did.
+        self._rows = self._tokens = self._prompts = self._longest = 0
 
     def fitting(
         self,
@@ -26,10 +27,13 @@ class Room:
         held_tokens: int,
         prompt_tokens: int,
         new_tokens: int,
+        *,
+        prompt: str | None = None,
     ) -> int:
         """Of so many rows of a prompt, those that fit.
 
         Args: live: what decodes. held_tokens: of all other prompts whose prefixes are kept.
+              prompt: its name; None: it is none of those that decode.
         """
         plan, room = self.plan, None if self.plan is None else self.plan.room
         if plan is None or room is None:
@@ -40,29 +44,44 @@ class Room:
         ]
         prefixes = plan.prefix_bytes(held_tokens + prompt_tokens)
         prefill = plan.prefill_bytes(prompt_tokens)
+        names = {seat.work.search.prompt for seat in live}
+        prompts = len(names) + (prompt is None or prompt not in names)
 
         def fits(count: int) -> bool:
             all_groups = [*groups, (count, prompt_tokens, new_tokens)]
-            working = max(prefill, sum(plan.step_bytes(*group) for group in all_groups))
-            return prefixes + self._kept(plan, all_groups) + working <= room
+            working = max(prefill, _step_bytes(plan, all_groups))
+            return prefixes + self._kept(plan, all_groups, prompts) + working <= room
 
         return most_fitting(rows, fits)
 
     def opened(self, live: Sequence[Seat]) -> None:
         """Take note of what lives now."""
         if len(live) == 1:
-            self._rows = self._tokens = 0
+            self._rows = self._tokens = self._prompts = self._longest = 0
         self._rows = max(self._rows, sum(seat.group.live for seat in live))
         self._tokens = max([self._tokens, *(seat.work.plan.max_new_tokens for seat in live)])
+        self._prompts = max(self._prompts, len({seat.work.search.prompt for seat in live}))
+        self._longest = max([self._longest, *(len(seat.group.prefix.token_ids) for seat in live)])
 
-    def _kept(self, plan: MemoryPlan, groups: Sequence[tuple[int, int, int]]) -> int:
+    def _kept(self, plan: MemoryPlan, groups: Sequence[tuple[int, int, int]], prompts: int) -> int:
         """Keys and values of all rows. Slots are as many and as long as was ever needed at once."""
         if not plan.footprint.shared:
             return sum(plan.suffix_bytes(*group) for group in groups)
         rows, tokens = sum(group[0] for group in groups), max(group[2] for group in groups)
+        longest = max(group[1] for group in groups)
         if len(groups) > 1:
             rows, tokens = max(rows, self._rows), max(tokens, self._tokens)
-        return max(plan.suffix_bytes(rows, 0, tokens), stored_bytes(self._decoder))
+            prompts, longest = max(prompts, self._prompts), max(longest, self._longest)
+        kept = plan.suffix_bytes(rows, 0, tokens) + plan.copies_bytes(prompts, longest)
+        return max(kept, stored_bytes(self._decoder))
+
+
+def _step_bytes(plan: MemoryPlan, groups: Sequence[tuple[int, int, int]]) -> int:
+    """What a step of all groups works with; rows that only fill a bucket up count as any."""
+    rows = sum(group[0] for group in groups)
+    longest = max(group[1] for group in groups), max(group[2] for group in groups)
+    own = sum(plan.step_bytes(*group) for group in groups)
+    return own + plan.step_bytes(plan.padded(rows) - rows, *longest)
 
 
 def stored_bytes(decoder: Decoder) -> int:

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prelogit.core.buckets import doubled, halfway
 from prelogit.engine.graphs.seats import Moves, Seats
-from prelogit.engine.graphs.slabs import doubled, halfway
 from prelogit.engine.prefix import Group, Prefix
 
 

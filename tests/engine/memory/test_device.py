@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
+from prelogit.core.build import build_of, weights_of
 from prelogit.core.errors import ModelError
-from prelogit.core.memory import GB, MemoryPlan, build_of, footprint, weights_of
+from prelogit.core.memory import GB, MemoryPlan, footprint
 from prelogit.engine.decoder import PlainDecoder, SharedDecoder
 from prelogit.engine.load import Model, prepare
 from prelogit.engine.memory import device as memory
@@ -21,6 +19,7 @@ from prelogit.engine.prefix import Group
 from prelogit.search.plan import Gaussian, Greedy, NoiseKey, Plan, SearchId, TopP
 from tests import tiny
 from tests.engine.conftest import FAMILIES, SIZES
+from tests.engine.memory.held import Held
 
 GIB = 2**30
 
@@ -178,31 +177,6 @@ def test_failures_that_mean_no_memory_are_told_from_others() -> None:
     assert not memory.ran_out(RuntimeError("could not create a primitive descriptor iterator"))
     assert not memory.ran_out(RuntimeError("device-side assert triggered"))
     assert not memory.ran_out(ValueError("out of memory"))
-
-
-class Held(TorchDispatchMode):
-    """Counts the bytes of all tensors that were made inside and live."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.peak = self._now = 0
-        self._sizes: dict[int, int] = {}
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        for one in tree_leaves(out):
-            if not isinstance(one, torch.Tensor) or one.layout != torch.strided:
-                continue
-            storage = one.untyped_storage()
-            if storage._cdata not in self._sizes:
-                self._sizes[storage._cdata] = storage.nbytes()
-                self._now += storage.nbytes()
-                self.peak = max(self.peak, self._now)
-                weakref.finalize(storage, self._drop, storage._cdata)
-        return out
-
-    def _drop(self, storage: int) -> None:
-        self._now -= self._sizes.pop(storage)
 
 
 @pytest.mark.parametrize("name", ["llama", "gemma2-softcaps", "gpt2"])
