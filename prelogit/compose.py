@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from prelogit.core.records import BaselineResult, Candidate, ModelRef, Result, Seconds
+from prelogit.metrics.best_of import expected_best
 from prelogit.metrics.diversity import diversity
 from prelogit.search.course import Outcome, distinct
 from prelogit.wire.jobs import JobRequest
@@ -38,6 +39,7 @@ def composed(
     """The prompt's answer with its costs; ``outcomes`` by arm, the method's first."""
     method = outcomes[0]
     best = method.kept[0] if method.kept else None
+    samples = sum(len(row.rewards) for row in method.rows)
     cancelled = any(one.ending == "cancelled" for one in outcomes)
     return Result(
         prompt_id=prompt_id,
@@ -49,12 +51,12 @@ def composed(
         stopped=method.stopped,
         reward=best.reward if best else None,
         baselines=tuple(
-            _baseline(params, outcome, best)
+            _baseline(params, outcome, best, samples)
             for params, outcome in zip(request.baselines, outcomes[1:], strict=True)
         ),
         kl=method.kl,
         diversity=diversity(best.token_ids) if best else None,
-        samples=sum(len(row.rewards) for row in method.rows),
+        samples=samples,
         iterations=len(method.rows),
         prompt_tokens=prompt_tokens,
         generated_tokens=sum(row.tokens for row in method.rows),
@@ -68,18 +70,26 @@ def composed(
     )
 
 
-def _baseline(params: BestOfN, outcome: Outcome, best: Candidate | None) -> BaselineResult:
+def _baseline(
+    params: BestOfN, outcome: Outcome, best: Candidate | None, samples: int
+) -> BaselineResult:
     mine = outcome.kept[0] if outcome.kept else None
+    rewards = [reward for row in outcome.rows for reward in row.rewards]
+    # Of another baseline the answer is not the best of independent samples.
+    known = params.name == "bon" and 1 <= samples <= len(rewards)
+    expected = expected_best(rewards, samples) if known else None
     seconds = sum((row.seconds for row in outcome.rows), Seconds())
     return BaselineResult(
         name=params.name,
         noise=params.noise,
         reward=mine.reward if mine else None,
         response=mine.text if mine else None,
-        samples=sum(len(row.rewards) for row in outcome.rows),
+        samples=len(rewards),
         generated_tokens=sum(row.tokens for row in outcome.rows),
         seconds=seconds.decode + seconds.reward,
         margin=best.reward - mine.reward if best and mine else None,
+        expected=expected,
+        expected_margin=best.reward - expected if best and expected is not None else None,
         error=outcome.error,
     )
 

@@ -11,6 +11,7 @@ from prelogit.core.errors import RewardAnswerError
 from prelogit.core.records import Iteration
 from prelogit.engine.load import Model, prepare
 from prelogit.methods import aisp
+from prelogit.metrics.best_of import expected_best
 from prelogit.noise import standard_normal
 from prelogit.text import encode
 from prelogit.wire.jobs import PromptItem, Stop
@@ -232,6 +233,11 @@ def test_a_result_carries_its_costs_and_its_baselines_at_equal_samples(model: Mo
     assert [b.samples for b in result.baselines] == [12, 12, 5]
     for baseline in result.baselines:
         assert baseline.margin == result.reward - baseline.reward
+    assert [b.expected for b in result.baselines] == [
+        result.baselines[0].reward,
+        result.baselines[1].reward,
+        None,  # five samples do not tell what twelve would have found
+    ]
     assert [c.reward for c in result.responses] == sorted(
         (c.reward for c in result.responses), reverse=True
     )
@@ -247,6 +253,26 @@ def test_a_result_carries_its_costs_and_its_baselines_at_equal_samples(model: Mo
     assert result.kl.token_exact >= 0
     assert result.kl.token_sampled is not None
     assert result.versions["torch"] == torch.__version__
+
+
+def test_a_search_that_stopped_is_compared_at_the_samples_that_it_used(model: Model) -> None:
+    seen: dict[int, tuple[float, ...]] = {}
+    (result,) = align(
+        model,
+        ["Hello"],
+        tiny.scoring(tiny.vowels),
+        method=AISP(n=4, iterations=5),
+        baselines=[BestOfN()],
+        max_new_tokens=8,
+        stop=Stop(samples=9),
+        on_iteration=lambda prompt, arm, row: seen.update({arm: row.rewards}),
+    )
+    (baseline,) = result.baselines
+    assert (result.samples, baseline.samples) == (8, 24)
+    assert baseline.expected == expected_best(seen[1], 8)
+    assert baseline.reward == max(seen[1]) > baseline.expected
+    assert baseline.margin == result.reward - baseline.reward
+    assert baseline.expected_margin == result.reward - baseline.expected
 
 
 @pytest.mark.parametrize("keep", ["best", "all"])

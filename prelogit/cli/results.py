@@ -15,6 +15,7 @@ from prelogit.cli.jobs import JobId
 from prelogit.cli.reporting import Json, out, print_json, reported
 from prelogit.cli.tables import baseline_name, results_table
 from prelogit.core.records import Result
+from prelogit.metrics.gain import reward_per_second, reward_per_token
 from prelogit.wire.params import BestOfN
 
 
@@ -28,8 +29,10 @@ class Format(StrEnum):
 
 _COLUMNS = (
     "prompt_id", "index", "status", "stopped", "reward", "response", "finish_reason", "samples",
-    "iterations",    "prompt_tokens", "generated_tokens", "seed", "diversity", "error",
+    "iterations", "prompt_tokens", "generated_tokens", "seed", "diversity", "coherence", "error",
 )  # fmt: skip
+
+_OF_A_BASELINE = ("reward", "margin", "expected_margin")
 
 
 @reported
@@ -61,12 +64,13 @@ def print_results(results: Iterable[Result], form: Format, baselines: Sequence[B
 
 
 def _print_csv(results: Iterable[Result], baselines: Sequence[BestOfN]) -> None:
-    """One line a prompt; reward and margin of each baseline in columns of their own."""
+    """One line a prompt; numbers of each baseline in columns of their own."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    extra = [f"{baseline_name(one)} {what}" for one in baselines for what in ("reward", "margin")]
-    writer.writerow([*_COLUMNS, *extra])
+    extra = [f"{baseline_name(one)} {what}" for one in baselines for what in _OF_A_BASELINE]
+    writer.writerow([*_COLUMNS, "reward_per_token", "reward_per_second", *extra])
     for result in results:
         row: list[Any] = [getattr(result, column) for column in _COLUMNS]
+        row += [reward_per_token(result), reward_per_second(result)]
         for baseline in result.baselines:
-            row += [baseline.reward, baseline.margin]
+            row += [getattr(baseline, what) for what in _OF_A_BASELINE]
         writer.writerow(row)

@@ -120,7 +120,11 @@ class Kl(Record):
 
 
 class BaselineResult(Record):
-    """A compute-matched baseline beside a result; ``margin`` = method's reward minus this one's."""
+    """A compute-matched baseline beside a result; ``margin`` = method's reward minus this one's.
+
+    ``expected``: the best reward to be expected of as many of its samples as the method used,
+    which are fewer where the method stopped early; None where it has fewer itself.
+    """
 
     name: str
     noise: str | None = None
@@ -130,6 +134,8 @@ class BaselineResult(Record):
     generated_tokens: int = 0
     seconds: float
     margin: float | None
+    expected: float | None = None
+    expected_margin: float | None = None
     error: str | None = None
 
 

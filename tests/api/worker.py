@@ -81,6 +81,8 @@ class Worker:
             reward=1.5,
             samples=2,
             iterations=1,
+            generated_tokens=10,
+            seconds=Seconds(decode=2.0, reward=0.5),
         )
         with self.store.begin() as session:
             results.finish(session, claim, prompt_id, result)

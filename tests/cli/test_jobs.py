@@ -79,7 +79,9 @@ def test_results_in_every_form(run: Run, ended: str) -> None:
     assert [json.loads(line)["prompt_id"] for line in lines] == ["p1", "p2"]
     rows = list(csv.DictReader(io.StringIO(run("results", ended, "--format", "csv").out)))
     assert [row["response"] for row in rows] == ["the answer to p1", "the answer to p2"]
-    assert "bon margin" in rows[0]
+    assert "bon expected_margin" in rows[0]
+    assert {row["reward_per_token"] for row in rows} == {"0.15"}
+    assert {row["reward_per_second"] for row in rows} == {"0.6"}
     assert [one["index"] for one in run("results", ended, "--json").json] == [0, 1]
 
 
