@@ -40,6 +40,10 @@ EXAMPLES = {
     "retry": ['prelogit retry "$JOB"'],
     "delete": ['prelogit delete "$JOB"'],
     "align": ['prelogit align --prompt "How do I make tea?" --n 8 --iterations 2'],
+    "value collect": [
+        'prelogit value collect mine --prompt "How do I make tea?" --prompt "Why is the sky blue?"'
+    ],
+    "value train": ["prelogit value train mine"],
     "replay": ['prelogit replay "$JOB" p1'],
     "doctor": ["prelogit doctor"],
 }
@@ -48,7 +52,18 @@ EXAMPLES = {
 def page() -> str:
     """The whole page."""
     commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    return "\n".join([HEAD, *(section(name, command) for name, command in commands.items())])
+    return "\n".join([HEAD, *(section(name, one) for name, one in flattened(commands).items())])
+
+
+def flattened(commands: dict[str, Any]) -> dict[str, Any]:
+    """Commands by all words that call them; those of a group by two."""
+    found = {}
+    for name, command in commands.items():
+        for part, inner in getattr(command, "commands", {}).items():
+            found[f"{name} {part}"] = inner
+        if not hasattr(command, "commands"):
+            found[name] = command
+    return found
 
 
 def section(name: str, command: Any) -> str:

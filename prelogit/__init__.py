@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from prelogit import noise
     from prelogit.align import align
     from prelogit.client import AsyncClient, Client
+    from prelogit.collecting import collect_states
     from prelogit.core import errors, records
     from prelogit.engine.load import load_model
     from prelogit.rewards.load import load_reward
@@ -38,6 +39,7 @@ __all__ = [
     "REControl",
     "__version__",
     "align",
+    "collect_states",
     "errors",
     "load_model",
     "load_reward",
@@ -55,6 +57,7 @@ _HOME: dict[str, tuple[str, str | None]] = {
     "CollectStates": ("prelogit.wire.params", "CollectStates"),
     "REControl": ("prelogit.wire.params", "REControl"),
     "align": ("prelogit.align", "align"),
+    "collect_states": ("prelogit.collecting", "collect_states"),
     "errors": ("prelogit.core.errors", None),
     "load_model": ("prelogit.engine.load", "load_model"),
     "load_reward": ("prelogit.rewards.load", "load_reward"),

@@ -15,6 +15,7 @@ from prelogit.cli.results import results
 from prelogit.cli.submit import submit
 from prelogit.cli.trace import trace
 from prelogit.cli.up import up
+from prelogit.cli.value import value
 
 app = typer.Typer(
     name="prelogit",
@@ -28,6 +29,7 @@ COMMANDS = (
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(value, name="value")
 
 
 def _version(asked: bool) -> None:
