@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -38,6 +39,10 @@ class PromptJob:
     stored: Mapping[int, Stored] = field(default_factory=dict)
 
 
+# (conversation, response) -> -1 to 1, or None where it cannot be said
+Coherence = Callable[[list[dict[str, str]], str], float | None]
+
+
 class Callbacks(NamedTuple):
     """Where rows and results go. A ``LeaseLostError`` from one of them abandons its prompt."""
 
@@ -54,6 +59,7 @@ async def solve(
     callbacks: Callbacks,
     *,
     values: Values | None = None,
+    coherence: Coherence | None = None,
     on_outcomes: Callable[[Result, Sequence[Outcome]], None] = lambda result, outcomes: None,
 ) -> None:
     """Search all prompts of one batch at once; every prompt ends by one call of on_result.
@@ -61,12 +67,15 @@ async def solve(
     A prompt that cannot be run (too long, refused by the template) fails with the reason and
     leaves the others alone. ``request`` has its defaults filled in. ``on_outcomes`` is told
     after on_result what each arm ended with (nothing for a prompt that could not be run).
-    ``values``: where value networks lie; None: in PRELOGIT_HOME.
+    ``values``: where value networks lie; None: in PRELOGIT_HOME. ``coherence`` is measured of
+    each answer; None: not at all.
 
     Raises: InputError: the value network that the method names is not there, or another model's.
     """
     values = values or Values()
-    value = net_for(request.method, values, model=model.ref, dim=model.dim)
+    value = await asyncio.to_thread(
+        net_for, request.method, values, model=model.ref, dim=model.dim, seed=request.seed
+    )
     recorder = recorder_for(request, values, model=model.ref, dim=model.dim)
     engine, arms = model.engine(), (request.method, *request.baselines)
     searches: dict[SearchId, Search] = {}
@@ -133,6 +142,7 @@ async def solve(
         if any(one.ending == "abandoned" for one in outcomes):
             return
         job = by_id[search.prompt]
+        messages = conversation(job.item)
         result = composed(
             job.prompt_id,
             job.index,
@@ -141,6 +151,7 @@ async def solve(
             model=model.ref,
             reward_model=reward_model[0] if reward_model else None,
             prompt_tokens=len(prompts[job.prompt_id]),
+            coherence=lambda text: coherence(messages, text) if coherence else None,
         )
         report(result, outcomes)
 

@@ -149,7 +149,7 @@ def train(
     table.add_row("reward", f"{header.reward.name}, {header.mean:.3f} ± {header.std:.3f}")
     table.add_row("fitted to", f"{header.responses} responses of {header.prompts} prompts")
     table.add_row("best epoch", f"{header.epoch} of {len(header.curve)}")
-    table.add_row("explains", f"{trained.explained:.1%} of the held-out rewards' variance")
+    table.add_row("explains", f"{header.explained:.1%} of the held-out rewards' variance")
     out.print(table)
 
 

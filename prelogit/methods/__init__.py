@@ -10,4 +10,5 @@ METHODS: dict[str, Method] = {
     "bon": bon.METHOD,
     "recontrol": recontrol.METHOD,
     "collect": collect.METHOD,
+    "train": recontrol.TRAIN,
 }

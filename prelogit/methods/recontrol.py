@@ -30,7 +30,9 @@ from prelogit.search.plan import (
     Shape,
     TopP,
 )
-from prelogit.wire.params import REControl
+from prelogit.wire.params import REControl, TrainValue
+
+Steered = REControl | TrainValue
 
 
 class REControlState(NamedTuple):
@@ -40,7 +42,7 @@ class REControlState(NamedTuple):
     shape: Shape
 
 
-def init(params: REControl, shape: Shape) -> REControlState:
+def init(params: Steered, shape: Shape) -> REControlState:
     """Nothing decoded yet.
 
     Raises: InputError: the shape carries no value network.
@@ -50,7 +52,7 @@ def init(params: REControl, shape: Shape) -> REControlState:
     return REControlState(0, shape)
 
 
-def ask(state: REControlState, params: REControl) -> Plan | None:
+def ask(state: REControlState, params: Steered) -> Plan | None:
     """All samples in one round."""
     if state.k >= params.rounds:
         return None
@@ -62,7 +64,7 @@ def ask(state: REControlState, params: REControl) -> Plan | None:
 
 
 def tell(
-    state: REControlState, rollouts: Rollouts, rewards: Tensor, params: REControl
+    state: REControlState, rollouts: Rollouts, rewards: Tensor, params: Steered
 ) -> tuple[REControlState, Info]:
     """Nothing is learned while decoding: every sample weighs the same."""
     n = len(rewards)
@@ -70,12 +72,12 @@ def tell(
     return state._replace(k=state.k + 1), info
 
 
-def restore(rows: Sequence[Iteration], params: REControl, shape: Shape) -> REControlState:
+def restore(rows: Sequence[Iteration], params: Steered, shape: Shape) -> REControlState:
     """The state after the given rounds."""
     return init(params, shape)._replace(k=len(rows))
 
 
-def target(state: REControlState, params: REControl) -> Plan | None:
+def target(state: REControlState, params: Steered) -> Plan | None:
     """One response drawn from softmax(W h + b) of pre-logits that have climbed, for its KL."""
     shape = state.shape
     key = NoiseKey(shape.seed, shape.prompt, params.rounds + 1)
@@ -83,14 +85,22 @@ def target(state: REControlState, params: REControl) -> Plan | None:
     return Plan(1, control, TopP(1.0, 1.0, key), shape.max_new_tokens, measure_kl=True)
 
 
-def warn(rows: Sequence[Iteration], params: REControl, shape: Shape) -> tuple[str, ...]:
-    """Nothing to say."""
-    return ()
+def warn(rows: Sequence[Iteration], params: Steered, shape: Shape) -> tuple[str, ...]:
+    """Where the network tells nothing, what climbs it goes astray."""
+    explained = None if shape.value is None else shape.value.explained
+    if explained is None or explained > 0:
+        return ()
+    return (
+        f"the value network tells nothing of rewards on prompts that were held out (R² {explained:.2f}): "
+        "collect more prompts and samples, and train again",
+    )
 
 
-def _control(shape: Shape, params: REControl) -> Ascend:
+def _control(shape: Shape, params: Steered) -> Ascend:
     assert shape.value is not None  # noqa: S101 - init has looked
     return Ascend(shape.value, params.learning_rate, params.steps)
 
 
 METHOD = Method(REControl, init, ask, tell, restore, target, warn)
+# The network is trained before anything is asked; then the prompts are decoded on it.
+TRAIN = METHOD._replace(params=TrainValue)

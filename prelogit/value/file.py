@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ _TENSORS = ("first", "first_bias", "second", "second_bias", "third", "third_bias
 def save_value(path: Path, net: ValueNet, header: ValueHeader) -> None:
     """Write it aside and rename it, so that a reader never meets half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     tensors = {name: getattr(net, name).contiguous() for name in _TENSORS}
     save_file(tensors, aside, {KIND: header.model_dump_json()})
     aside.rename(path)
@@ -34,7 +35,7 @@ def read_value(path: Path) -> tuple[ValueNet, ValueHeader]:
     try:
         tensors = load_file(path)
         floats: Any = {name: tensors[name].float() for name in _TENSORS}
-        net = ValueNet(**floats, mean=header.mean, std=header.std)
+        net = ValueNet(**floats, mean=header.mean, std=header.std, explained=header.explained)
         whole = (net.width, net.dim) == (header.width, header.dim)
     except (SafetensorError, KeyError, IndexError) as error:
         raise InputError(f"the value file {path.name} is broken: train it again") from error

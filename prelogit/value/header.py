@@ -39,7 +39,9 @@ class Epoch(BaseModel):
 class ValueHeader(BaseModel):
     """What a value network is of: the model whose pre-logits it reads, and the reward it tells.
 
-    width: of the hidden layers. layers: of weights. epoch: the one that was kept, from 1.
+    width: of the hidden layers. layers: of weights. mean, std: of the rewards. states: a hash of
+    what it was fitted to. fitting: how. prompts, responses: that were not held out. epoch: the
+    one that was kept, from 1.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -51,12 +53,17 @@ class ValueHeader(BaseModel):
     layers: int = 3
     mean: float
     std: float
-    decay: float
-    seed: int
+    states: str
+    fitting: dict[str, float | int | None]
     prompts: int
     responses: int
     epoch: int
     curve: tuple[Epoch, ...]
+
+    @property
+    def explained(self) -> float:
+        """R²: the share of the held-out rewards' variance that single pre-logits tell."""
+        return 1.0 - self.curve[self.epoch - 1].held_out
 
 
 def is_name(value: str) -> bool:
@@ -111,6 +118,11 @@ def value_file(value: str, home: Path | str | None = None, *, paths: bool = Fals
 def value_names(home: Path | str | None = None) -> list[str]:
     """The values that have been trained here."""
     return sorted(file.parent.name for file in values_folder(home).glob(f"*/{FILE}"))
+
+
+def has_any_states(name: str, home: Path | str | None = None) -> bool:
+    """Whether something was collected for a value."""
+    return any((value_folder(name, home) / "states").glob("*.safetensors"))
 
 
 def metadata(path: Path) -> dict[str, str]:

@@ -33,7 +33,10 @@ class Maps(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ValueNet:
-    """The numbers of a value network, f32 on CPU; ``mean`` and ``std`` of the rewards it was fitted to."""
+    """The numbers of a value network, f32 on CPU.
+
+    mean, std: of the rewards it was fitted to. explained: R² on prompts that were held out.
+    """
 
     first: Tensor  # [m, d]
     first_bias: Tensor  # [m]
@@ -43,6 +46,7 @@ class ValueNet:
     third_bias: Tensor  # []
     mean: float = 0.0
     std: float = 1.0
+    explained: float | None = None
     # Whoever decodes keeps his own copies of the weights here, by device.
     placed: dict[str, object] = field(default_factory=dict, repr=False)
 

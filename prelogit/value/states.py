@@ -9,6 +9,7 @@ Dimensions: n responses of a prompt, N pre-logits of all of them, d width of the
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -87,7 +88,7 @@ def write_states(folder: Path, states: States, source: Source, text: str) -> Non
         "rewards": states.rewards,
     }
     header = _Header(prompt=states.prompt, text=text, source=source)
-    aside = path.with_name(f".{path.name}.part")
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     save_file(tensors, aside, {KIND: header.model_dump_json()})
     aside.rename(path)
 
@@ -167,6 +168,15 @@ def read_states(folder: Path) -> tuple[list[States], Source]:
         found.append(states)
     assert source is not None  # noqa: S101 - there is at least one path
     return sorted(found, key=lambda states: states.prompt), source
+
+
+def states_hash(states: Sequence[States]) -> str:
+    """Names what a value is fitted to: the same responses and rewards, the same hash."""
+    digest = hashlib.sha256()
+    for one in states:
+        digest.update(repr((one.prompt, one.length.tolist(), one.rewards.tolist())).encode())
+        digest.update(one.hidden[:, :8].numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def packed_states(prompt: str, hidden: Tensor, length: Tensor, rewards: Tensor) -> States:

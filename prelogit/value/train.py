@@ -12,8 +12,8 @@ import torch
 from prelogit.core.errors import InputError
 from prelogit.value.file import save_value
 from prelogit.value.fit import Fitting, OnEpoch, Response, fit
-from prelogit.value.header import FILE, ValueHeader, value_folder
-from prelogit.value.states import States, read_states
+from prelogit.value.header import FILE, ValueHeader, read_header, value_folder
+from prelogit.value.states import States, read_states, states_hash
 
 
 class Trained(NamedTuple):
@@ -21,11 +21,6 @@ class Trained(NamedTuple):
 
     path: Path
     header: ValueHeader
-
-    @property
-    def explained(self) -> float:
-        """R²: the share of the held-out rewards' variance that single pre-logits tell."""
-        return 1.0 - self.header.curve[self.header.epoch - 1].held_out
 
 
 def train_value(
@@ -67,8 +62,8 @@ def train_value(
         width=net.width,
         mean=mean,
         std=std,
-        decay=fitting.decay,
-        seed=fitting.seed,
+        states=states_hash(states),
+        fitting=fitting._asdict(),
         prompts=len(learn),
         responses=len(rewards),
         epoch=fitted.best,
@@ -76,6 +71,20 @@ def train_value(
     )
     save_value(folder / FILE, net, header)
     return Trained(folder / FILE, header)
+
+
+def trained_value(name: str, fitting: Fitting, *, home: Path | str | None = None) -> Trained:
+    """The value as it is where it was trained so on these very states; else it is trained now.
+
+    Raises: InputError: as ``train_value`` does.
+    """
+    folder = value_folder(name, home)
+    if (folder / FILE).is_file():
+        header = read_header(folder / FILE)
+        states, _ = read_states(folder)
+        if (header.states, header.fitting) == (states_hash(states), fitting._asdict()):
+            return Trained(folder / FILE, header)
+    return train_value(name, home=home, fitting=fitting)
 
 
 def _check(fitting: Fitting) -> None:

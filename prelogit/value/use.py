@@ -11,11 +11,13 @@ from torch import Tensor
 from prelogit.core.errors import InputError
 from prelogit.core.records import ModelRef
 from prelogit.value.file import load_value
+from prelogit.value.fit import Fitting
 from prelogit.value.header import value_folder
 from prelogit.value.network import ValueNet
 from prelogit.value.states import Source, has_states, packed_states, text_hash, write_states
+from prelogit.value.train import trained_value
 from prelogit.wire.jobs import JobRequest
-from prelogit.wire.params import CollectStates, Params, REControl
+from prelogit.wire.params import CollectStates, Params, REControl, TrainValue
 
 
 class Values(NamedTuple):
@@ -25,17 +27,35 @@ class Values(NamedTuple):
     paths: bool = False
 
 
-def net_for(method: Params, values: Values, *, model: ModelRef, dim: int) -> ValueNet | None:
-    """The network that the method names; None where it names none.
+def net_for(
+    method: Params, values: Values, *, model: ModelRef, dim: int, seed: int = 0
+) -> ValueNet | None:
+    """The network that the method names, trained first where it says so; None where it names none.
 
-    Raises: InputError: there is no such value, or it is of another model.
+    Args:   seed: of the training.
+    Raises: InputError: there is no such value, it is of another model, or it cannot be trained.
     """
-    if not isinstance(method, REControl):
+    if not isinstance(method, REControl | TrainValue):
         return None
     try:
+        if isinstance(method, TrainValue):
+            trained_value(method.value, _fitting(method, seed), home=values.home)
         return load_value(method.value, model=model, dim=dim, home=values.home, paths=values.paths)
     except InputError as error:
         raise InputError(str(error), field="method.value") from error
+
+
+def _fitting(method: TrainValue, seed: int) -> Fitting:
+    return Fitting(
+        epochs=method.epochs,
+        patience=method.patience,
+        learning_rate=method.training_rate,
+        weight_decay=method.weight_decay,
+        decay=method.decay,
+        width=method.width,
+        held_out=method.held_out,
+        seed=seed,
+    )
 
 
 class Recorder(NamedTuple):

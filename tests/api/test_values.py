@@ -22,8 +22,8 @@ def store_value(path: Path) -> None:
         width=4,
         mean=0.0,
         std=1.0,
-        decay=1.0,
-        seed=0,
+        states="s",
+        fitting={"seed": 0},
         prompts=2,
         responses=4,
         epoch=1,
@@ -79,3 +79,14 @@ def test_states_are_collected_under_a_name(gateway: Running) -> None:
     answer = gateway.post({"prompts": ["one"], "method": method})
     assert answer.json()["errors"][0]["field"] == "method.value"
     gateway.job({"prompts": ["one"], "method": {**method, "value": "polite"}})
+
+
+def test_a_value_without_states_is_not_trained(gateway: Running) -> None:
+    body = {"prompts": ["one"], "method": {"name": "train", "value": "polite"}}
+    document = assert_problem(gateway.post(body), 422)
+    assert document["errors"][0]["field"] == "method.value"
+    assert "no states to train on" in document["detail"]
+    states = gateway.settings.home / "values" / "polite" / "states"
+    states.mkdir(parents=True)
+    (states / "one.safetensors").touch()
+    assert gateway.job(body)["request"]["method"]["epochs"] == 100

@@ -30,7 +30,7 @@ def test_collect_train_and_decode(
     trained = bare(*train, "--json").json
     assert len(trained["curve"]) == 3
     assert (trained["prompts"], trained["responses"], trained["width"]) == (3, 12, 8)
-    assert trained["decay"] == 0
+    assert trained["fitting"]["decay"] == 0
     shown = bare(*train)
     assert "epoch 3: loss" in shown.err
     assert "12 responses of 3 prompts" in shown.out

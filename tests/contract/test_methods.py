@@ -23,6 +23,7 @@ SMALL: dict[str, list[dict[str, Any]]] = {
     "bon": [{"n": 5}, {"n": 5, "noise": "gaussian"}, {}],
     "recontrol": [{"value": "v"}, {"value": "v", "n": 4, "temperature": 0.8, "steps": 0}],
     "collect": [{"value": "v", "n": 5}],
+    "train": [{"value": "v"}],
 }
 CASES = [(name, options) for name in METHODS for options in SMALL[name]]
 

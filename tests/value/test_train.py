@@ -11,7 +11,7 @@ from prelogit.core.errors import InputError
 from prelogit.value.file import read_value
 from prelogit.value.fit import Fitting, targets
 from prelogit.value.states import write_states
-from prelogit.value.train import train_value
+from prelogit.value.train import train_value, trained_value
 from tests.value.conftest import SCORED, made
 
 SHORT = Fitting(epochs=40, learning_rate=0.01, width=16)
@@ -23,7 +23,7 @@ def test_the_reward_is_told_from_pre_logits_of_prompts_that_were_held_out(home: 
         "good", home=home, fitting=SHORT, on_epoch=lambda number, _: told.append(number)
     )
     header = trained.header
-    assert trained.explained > 0.7
+    assert header.explained > 0.7
     assert (header.prompts, header.responses, header.layers) == (8, 64, 3)
     assert (header.dim, header.width) == (6, 16)
     assert (header.model, header.reward) == (SCORED.model, SCORED.reward)
@@ -40,7 +40,7 @@ def test_the_reward_is_told_from_pre_logits_of_prompts_that_were_held_out(home: 
 
 def test_the_bellman_target_learns_as_well(home: Path) -> None:
     trained = train_value("good", home=home, fitting=SHORT._replace(decay=0.0))
-    assert trained.explained > 0.5
+    assert trained.header.explained > 0.5
 
 
 def test_the_same_seed_gives_the_same_network(home: Path) -> None:
@@ -95,3 +95,15 @@ def test_what_cannot_be_learned_is_told(tmp_path: Path) -> None:
         train_value("../tied", home=tmp_path)
     with pytest.raises(InputError, match=r"decay 2 is out of range"):
         train_value("tied", home=tmp_path, fitting=Fitting(decay=2))
+
+
+def test_a_value_is_trained_anew_only_when_states_or_settings_are_other(home: Path) -> None:
+    first = trained_value("good", SHORT, home=home)
+    written = first.path.stat().st_mtime_ns
+    assert trained_value("good", SHORT, home=home) == first
+    assert first.path.stat().st_mtime_ns == written
+    assert trained_value("good", SHORT._replace(seed=1), home=home) != first
+    again = trained_value("good", SHORT, home=home)
+    assert again == first
+    write_states(home / "values" / "good", made(77), SCORED, "text 77")
+    assert trained_value("good", SHORT, home=home).header.states != first.header.states

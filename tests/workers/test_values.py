@@ -59,3 +59,28 @@ def test_a_path_is_no_name_for_a_worker_either(
         (one,) = ended(store, job_id)
         assert one.status == "failed"
         assert "is no name of a value" in str(one.error)
+
+
+def test_training_is_a_job_that_says_what_its_network_is_worth(
+    store: Store, post: Post, make_desk: DeskMaker, model: Model, tmp_path: Path
+) -> None:
+    desk = make_desk(home=tmp_path)
+    method = {"name": "train", "value": "vowels", "epochs": 3, "width": 8, "steps": 2}
+    job_id, group_id = post(["Who?", "Then?"], method=method)
+    run_group(desk, group_id)
+    assert all("has no states" in str(one.error) for one in ended(store, job_id))
+    _, group_id = post(PROMPTS, method={"name": "collect", "value": "vowels", "n": 5})
+    run_group(desk, group_id)
+    job_id, group_id = post(["Who?", "Then?"], method=method, seed=4)
+    run_group(desk, group_id)
+    trained = ended(store, job_id)
+    assert [one.status for one in trained] == ["succeeded"] * 2
+    net, header = read_value(tmp_path / "values" / "vowels" / "value.safetensors")
+    assert (header.fitting["epochs"], header.fitting["seed"], net.width) == (3, 4, 8)
+    assert len(header.curve) == 3
+    told = {warning for one in trained for warning in one.warnings}
+    assert any("tells nothing" in warning for warning in told) == (header.explained <= 0)
+    decode = {"name": "recontrol", "value": "vowels", "steps": 2}
+    job_id, group_id = post(["Who?", "Then?"], method=decode, seed=4)
+    run_group(desk, group_id)
+    assert [one.response for one in ended(store, job_id)] == [one.response for one in trained]

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from prelogit.wire.params.aisp import AISP
 from prelogit.wire.params.bon import BestOfN
-from prelogit.wire.params.recontrol import CollectStates, REControl
+from prelogit.wire.params.recontrol import CollectStates, REControl, TrainValue
 from prelogit.wire.params.shared import Count, MethodParams, Positive, Share
 
 __all__ = [
@@ -22,7 +22,8 @@ __all__ = [
     "Positive",
     "REControl",
     "Share",
+    "TrainValue",
 ]
 
-Params = AISP | BestOfN | REControl | CollectStates
+Params = AISP | BestOfN | REControl | CollectStates | TrainValue
 MethodField = Annotated[Params, Field(discriminator="name")]
