@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,12 +52,16 @@ class Wrong(Exception):  # noqa: N818 - it is no failure of the doctor's
 
 def examine(settings: UpSettings) -> Iterator[Finding]:
     """All findings, one after the other as they are found."""
+    of_models = [
+        (label, partial(check, name=name))
+        for name in settings.offered
+        for label, check in (("model", _model), ("memory", _memory))
+    ]
     checks: tuple[tuple[str, Callable[[UpSettings], str]], ...] = (
         ("install", _install),
         ("device", _device),
         ("home", _home),
-        ("model", _model),
-        ("memory", _memory),
+        *of_models,
         ("store", _store),
         ("queue", _queue),
         ("reward", _reward),
@@ -102,8 +107,7 @@ def _home(settings: UpSettings) -> str:
     return str(settings.home)
 
 
-def _model(settings: UpSettings) -> str:
-    name = settings.model
+def _model(settings: UpSettings, *, name: str) -> str:
     if name == EMBEDDED:
         if (Path(model_folder(name, home=settings.home)) / "config.json").is_file():
             return f"{name} is prepared"
@@ -117,19 +121,20 @@ def _model(settings: UpSettings) -> str:
     return f"{name}" + ("" if length is None else f" (context of {length:,} tokens)")
 
 
-def _memory(settings: UpSettings) -> str:
+def _memory(settings: UpSettings, *, name: str) -> str:
+    said_of = f"{name}: " if len(settings.offered) > 1 else ""
     try:
-        plan = forecast(settings.model, device=settings.device, home=settings.home)
+        plan = forecast(name, device=settings.device, home=settings.home)
     except (ImportError, ModelError):
-        return "told once device and model are well"
+        return f"{said_of}told once device and model are well"
     if plan is None:
-        return "told once the model is prepared"
+        return f"{said_of}told once the model is prepared"
     if plan.max_rows < min(2, plan.wanted_rows):
-        raise Wrong(short_of_memory(plan))
+        raise Wrong(said_of + short_of_memory(plan))
     budget = "not known" if plan.budget_bytes is None else said(plan.budget_bytes)
     row = plan.row_bytes(USUAL_PROMPT_TOKENS, USUAL_NEW_TOKENS)
     return (
-        f"{budget} to use, weights {said(plan.weights_bytes)}, a sample of {USUAL_NEW_TOKENS} tokens "
+        f"{said_of}{budget} to use, weights {said(plan.weights_bytes)}, a sample of {USUAL_NEW_TOKENS} tokens "
         f"{said(row)}, a prompt token {said(plan.prefix_token_bytes)}; {plan.max_rows} samples at once"
     )
 

@@ -17,7 +17,7 @@ def doctor(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check devices, store, queue, reward, model and ports; 1 when something is wrong."""
+    """Check devices, every model, store, queue, reward and ports; 1 when something is wrong."""
     from prelogit.doctor import examine
     from prelogit.launch.settings import up_settings
 

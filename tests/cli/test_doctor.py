@@ -103,6 +103,34 @@ def test_memory_is_told_by_the_configuration_alone(
     assert "PRELOGIT_MEMORY_GB" in memory()["detail"]
 
 
+def test_every_offered_model_is_looked_at(
+    bare: Run, place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folders = [tmp_path / "small", tmp_path / "large"]
+    for folder, layers in zip(folders, (2, 200), strict=True):
+        LlamaConfig(
+            hidden_size=64, intermediate_size=128, num_hidden_layers=layers,
+            num_attention_heads=4, num_key_value_heads=2, vocab_size=257,
+        ).save_pretrained(folder)  # fmt: skip
+    monkeypatch.setenv("PRELOGIT_MODELS", f"{folders[0]},{folders[1]},/nowhere")
+    monkeypatch.setenv("PRELOGIT_DEVICE", "cpu")
+    monkeypatch.setenv("PRELOGIT_DTYPE", "float32")
+    monkeypatch.setenv("PRELOGIT_MEMORY_GB", "0.01")
+    done = bare("doctor", "--json")
+    assert done.code == 1
+    found = [one for one in done.json if one["name"] in ("model", "memory")]
+    assert [(one["name"], one["ok"]) for one in found] == [
+        ("model", True), ("memory", True),
+        ("model", True), ("memory", False),
+        ("model", False), ("memory", True),
+    ]  # fmt: skip
+    for place_of, name in zip((0, 2, 4), [*map(str, folders), "/nowhere"], strict=True):
+        assert name in found[place_of]["detail"]
+        assert found[place_of + 1]["detail"].startswith(f"{name}: ")
+    assert "PRELOGIT_MEMORY_GB" in found[3]["detail"]
+    assert found[5]["detail"].endswith("told once device and model are well")
+
+
 def test_a_taken_port_is_found(bare: Run, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         monkeypatch.setenv("PRELOGIT_PORT", str(other.getsockname()[1]))
