@@ -33,7 +33,7 @@ from benchmarks import floor, models
 from benchmarks.generating import best_of_n_lap, generate_lap
 from benchmarks.report import table, write
 from benchmarks.rounds import Contender, Stopwatch, Timing, paired, play
-from benchmarks.steered import gaussian_plan, prefill, run_plan
+from benchmarks.steered import gaussian_plan, prefill, run_plan, settle
 from benchmarks.vllm_peer import VllmPeer
 from prelogit.engine.load import Model
 from prelogit.search.plan import SearchId
@@ -211,6 +211,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for dtype in args.dtypes:
         model = models.endless(models.ours(args.model, dtype, args.device, rows=max(args.n, 2)))
+        settle(model)
         with ExitStack() as stack:
             plain = vllm = None
             if set(args.peers) - {"vllm"}:

@@ -27,6 +27,7 @@ from benchmarks.batched import batched
 from benchmarks.overhead import overhead
 from benchmarks.report import table, write
 from benchmarks.static_batches import compare
+from benchmarks.steered import settle
 from benchmarks.waiting import waiting
 
 PARTS = ("overhead", "batched", "static", "waiting")
@@ -61,6 +62,7 @@ def arguments() -> argparse.Namespace:
 def run_part(part: str, args: argparse.Namespace) -> dict[str, Any]:
     """One part's numbers."""
     model = models.ours(args.model, args.dtype, args.device)
+    settle(models.endless(model))
     match part:
         case "overhead":
             return overhead(

@@ -20,6 +20,7 @@ from benchmarks.batched import variety
 from benchmarks.prompt_set import mixed
 from benchmarks.report import table, write
 from benchmarks.rounds import Stopwatch, play
+from benchmarks.steered import settle
 from prelogit.align import align
 from prelogit.engine.load import Model
 from prelogit.wire.params import AISP
@@ -61,6 +62,7 @@ def run_point(watch: Stopwatch, model: Model, at: Point) -> None:
 def measure(model: Model, axes: dict[str, list[int]], rounds: int) -> dict[str, Any]:
     """Median seconds of each point, and tokens a second."""
     every = list(dict.fromkeys(at for axis, values in axes.items() for at in points(axis, values)))
+    settle(model)
     run_point(Stopwatch(), model, (2, 1, 1, 4))
 
     def contender(at: Point) -> Any:

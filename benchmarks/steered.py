@@ -7,9 +7,12 @@ import math
 import torch
 
 from prelogit.engine.engine import Engine
+from prelogit.engine.load import Model
 from prelogit.search.plan import Gaussian, Greedy, NoiseKey, Plan, Rollouts, SearchId
 
 SIGMA2 = 0.5
+# More steps than an engine runs before it records them; a worker's life is spent after that.
+SETTLING_STEPS = 300
 
 
 def gaussian_plan(samples: int, tokens: int, dim: int, *, prompt: str, iteration: int = 1) -> Plan:
@@ -33,3 +36,17 @@ def prefill(engine: Engine, prompt: str, token_ids: list[int], dim: int) -> None
     """Have a prompt's keys and values computed: one sample of one token, which needs no more."""
     engine.admit(prompt, token_ids)
     run_plan(engine, SearchId(prompt), gaussian_plan(1, 1, dim, prompt=prompt))
+
+
+def settle(model: Model, *, steps: int = SETTLING_STEPS) -> None:
+    """Decode until steps are as they stay: recorded, compiled, or whatever the engine does in time."""
+    engine, limit = model.engine(), steps
+    if model.context is not None:
+        limit = min(steps, model.context - 2)
+    prefill(engine, "settling", [1], model.dim)
+    done = 0
+    while done < steps:
+        run_plan(
+            engine, SearchId("settling"), gaussian_plan(2, limit, model.dim, prompt="settling")
+        )
+        done += limit
