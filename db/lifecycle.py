@@ -165,10 +165,10 @@ def settle(session: Session, job_id: str) -> str:
 def verdict(counts: Mapping[str, int], *, cancelling: bool) -> str:
     """The status of a job all of whose prompts have ended, from their number by status."""
     succeeded, failed = counts.get("succeeded", 0), counts.get("failed", 0)
+    if succeeded and succeeded == sum(counts.values()):
+        return "succeeded"  # a cancel that came too late has stopped nothing
     if cancelling:
         return "cancelled"
-    if succeeded and succeeded == sum(counts.values()):
-        return "succeeded"
     if succeeded:
         return "partial"
     return "failed" if failed else "cancelled"
