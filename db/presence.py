@@ -34,6 +34,14 @@ def beat(session: Session, owner: str, model: str, status: str) -> None:
     session.flush()
 
 
+def leave(session: Session, owner: str) -> None:
+    """This worker ends, and is not to be counted as alive until its last beat is old."""
+    session.execute(
+        delete(WorkerRow).where(WorkerRow.owner == owner),
+        execution_options={"synchronize_session": False},
+    )
+
+
 def alive(session: Session, within_seconds: float) -> list[Presence]:
     """Workers seen within the last ``within_seconds``, the latest first."""
     rows = session.execute(

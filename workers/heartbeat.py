@@ -73,9 +73,15 @@ class Heartbeat:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread, after the beat it is in."""
+        """Ends the thread, after the beat it is in, and takes this worker from the living."""
         self._stopped.set()
         self._thread.join()
+        try:
+            with self._store.begin() as session:
+                presence.leave(session, self._owner)
+        except (SQLAlchemyError, StoreError) as error:
+            # It is taken for alive a while longer.
+            log.warning("cannot say goodbye to the store (%s)", type(error).__name__)
 
     @contextmanager
     def holding(self, claim: Claim) -> Iterator[Held]:

@@ -65,3 +65,7 @@ def test_workers_are_alive_while_they_say_so(store: Store) -> None:
         session.execute(update(WorkerRow).values(seen_at=now() - timedelta(days=2)))
         presence.beat(session, "w3", "tiny", "idle")
         assert [worker.owner for worker in presence.alive(session, 10**6)] == ["w3"]
+        presence.beat(session, "w4", "tiny", "idle")
+        presence.leave(session, "w3")
+        presence.leave(session, "w3")
+        assert [worker.owner for worker in presence.alive(session, 10**6)] == ["w4"]

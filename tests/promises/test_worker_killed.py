@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+from db import presence
+from db.session import reading
 from prelogit.core.records import Iteration
 from tests.workers.processes import until
 from tests.workers.stack import METHOD, Stack
@@ -94,3 +96,20 @@ def test_a_worker_that_is_told_to_stop_stores_its_iteration_and_gives_back(
     assert "given back" in leaving.said
     assert standing.ended(job_id).status == "succeeded"
     assert len(mood.calls(prompt)) == SAMPLES  # nothing was done twice
+
+
+def test_a_worker_that_stops_is_missed_at_once_and_a_killed_one_after_its_silence(
+    stack: Stack,
+) -> None:
+    """Readiness counts the workers that are alive."""
+    stack.with_workers(2)
+    leaving, killed = stack.workers
+
+    def alive() -> set[str]:
+        with reading(stack.store) as session:
+            return {worker.owner.split("-")[-2] for worker in presence.alive(session, 60)}
+
+    assert alive() == {str(leaving.pid), str(killed.pid)}
+    killed.kill()
+    assert leaving.end(signal.SIGTERM) == 0
+    assert alive() == {str(killed.pid)}

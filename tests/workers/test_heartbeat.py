@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from db import leases, presence, results
 from db.leases import Claim
-from db.session import reading
+from db.session import make_engine, reading, sessions
 from prelogit.core.errors import LeaseLostError
 from prelogit.core.records import Result
 from prelogit.engine.load import Model
@@ -77,8 +77,6 @@ def test_what_another_worker_took_is_told_and_what_ended_is_not_lost(
 
 
 def test_the_heart_goes_on_beating_after_the_store_was_away(fresh_sqlite: str) -> None:
-    from db.session import make_engine, sessions
-
     engine = make_engine(fresh_sqlite)
     store = sessions(engine)
     heartbeat = Heartbeat(store, owner="one", model="tiny", ttl_seconds=0.1)
@@ -99,3 +97,21 @@ def test_the_heart_goes_on_beating_after_the_store_was_away(fresh_sqlite: str) -
     finally:
         heartbeat.stop()
         engine.dispose()
+
+
+def test_who_stops_is_gone_at_once_and_silence_of_the_store_holds_nobody_up(
+    fresh_sqlite: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = make_engine(fresh_sqlite)
+    store = sessions(engine)
+    beating = [Heartbeat(store, owner=name, model="tiny", ttl_seconds=60) for name in ("a", "b")]
+    for heartbeat in beating:
+        heartbeat.start()
+    beating[0].stop()
+    with reading(store) as session:
+        assert [worker.owner for worker in presence.alive(session, 60)] == ["b"]
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE workers")
+    beating[1].stop()
+    engine.dispose()
+    assert "cannot say goodbye" in caplog.text
