@@ -16,7 +16,10 @@ from prelogit.engine.engine import Engine
 from prelogit.engine.graphs.graph import GraphDecoder
 from prelogit.engine.load import Model, prepare
 from prelogit.engine.memory.device import measure
+from prelogit.engine.memory.room import Room
 from prelogit.engine.memory.rows_limit import RowsLimit
+from prelogit.engine.prefix import Group
+from prelogit.engine.work import Seat, Work
 from prelogit.search.plan import Gaussian, Greedy, NoiseKey, Plan, Rollouts, SearchId
 from tests import tiny
 from tests.engine.conftest import FAMILIES
@@ -114,6 +117,28 @@ def test_never_more_is_kept_than_there_is_room(
         assert decoder.nbytes + held <= budget
     assert len(done) == len(prompts)
     assert all(isinstance(one, Rollouts) for _, one in done)
+
+
+@torch.inference_mode()
+def test_room_counts_buckets_and_the_second_copy_of_prompts() -> None:
+    model, decoder = graphed(FAMILIES["llama"])
+    footprint, prompt, new = model.memory.footprint, 200, 40
+    budget = footprint.fixed + model.memory.need(32, prompt, new)
+    for less, want in ((0, 32), (1, 24)):
+        room = Room(MemoryPlan(budget - less, footprint, 64), decoder)
+        assert room.fitting(64, [], 0, prompt, new) == want
+    # Beside rows of the same prompt; and of another one, whose keys and values are kept twice.
+    ids = [1 + i % 250 for i in range(prompt)]
+    work = Work(SearchId("a"), Plan(16, None, Greedy(), new), model.head.device)
+    seat = Seat(work, Group(decoder.prefill(ids), range(16), new), tuple(range(16)))
+    room = Room(MemoryPlan(budget, footprint, 64), decoder)
+    room.opened([seat])
+    assert room.fitting(64, [seat], 0, prompt, new, prompt="a") == 16
+    more = model.memory.copies_bytes(2, prompt) - model.memory.copies_bytes(1, prompt)
+    for extra, want in ((more, 16), (more - 1, 8)):
+        room = Room(MemoryPlan(budget + extra, footprint, 64), decoder)
+        room.opened([seat])
+        assert room.fitting(64, [seat], 0, prompt, new, prompt="b") == want
 
 
 def test_without_graphs_nothing_is_kept_for_them() -> None:
