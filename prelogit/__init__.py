@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from prelogit.engine.load import load_model
     from prelogit.rewards.load import load_reward
     from prelogit.value.train import train_value
-    from prelogit.wire.params import AISP, BestOfN, CollectStates, REControl
+    from prelogit.wire.params import AISP, BestOfN, CollectStates, REControl, TrainValue
 
 __version__ = _version("prelogit")
 
@@ -37,6 +37,7 @@ __all__ = [
     "Client",
     "CollectStates",
     "REControl",
+    "TrainValue",
     "__version__",
     "align",
     "collect_states",
@@ -56,6 +57,7 @@ _HOME: dict[str, tuple[str, str | None]] = {
     "Client": ("prelogit.client", "Client"),
     "CollectStates": ("prelogit.wire.params", "CollectStates"),
     "REControl": ("prelogit.wire.params", "REControl"),
+    "TrainValue": ("prelogit.wire.params", "TrainValue"),
     "align": ("prelogit.align", "align"),
     "collect_states": ("prelogit.collecting", "collect_states"),
     "errors": ("prelogit.core.errors", None),

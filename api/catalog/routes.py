@@ -1,4 +1,4 @@
-"""``/v1/models``, ``/v1/methods``, ``/v1/rewards``: what this installation offers."""
+"""``/v1/models``, ``/v1/methods``, ``/v1/rewards``, ``/v1/values``: what this installation offers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from api.catalog.methods import Methods, method_entries
 from api.catalog.models import ModelEntry, ModelLimits, Models, ModelText
+from api.catalog.values import ValueList, value_entries
 from api.deps import Gateway, Here
 from api.openapi import problems
 from db import presence
@@ -66,3 +67,9 @@ def methods() -> Methods:
 def rewards(here: Here) -> Rewards:
     """As the reward service lists them; 503 with the cure while it does not answer."""
     return Rewards(data=here.rewards.listing())
+
+
+@router.get("/values", summary="Value networks that a job can name", responses=problems())
+def values(here: Here) -> ValueList:
+    """Those in the home folder, each with its model, its reward and its loss curve."""
+    return ValueList(data=value_entries(here.settings.home))

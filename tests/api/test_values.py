@@ -90,3 +90,15 @@ def test_a_value_without_states_is_not_trained(gateway: Running) -> None:
     states.mkdir(parents=True)
     (states / "one.safetensors").touch()
     assert gateway.job(body)["request"]["method"]["epochs"] == 100
+
+
+def test_values_are_listed_with_their_curves(gateway: Running) -> None:
+    assert gateway.get("/v1/values").json() == {"object": "list", "data": []}
+    folder = gateway.settings.home / "values"
+    store_value(folder / "polite" / "value.safetensors")
+    (folder / "broken").mkdir()
+    (folder / "broken" / "value.safetensors").write_bytes(b"nothing")
+    (value,) = gateway.get("/v1/values").json()["data"]
+    assert (value["id"], value["explained"]) == ("polite", 0.0)
+    assert value["header"]["model"]["name"] == "m"
+    assert value["header"]["curve"] == [{"loss": 1.0, "held_out": 1.0}]
