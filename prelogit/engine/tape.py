@@ -67,7 +67,9 @@ _QUICK: dict[Any, Callable[..., Any]] = {
     torch.ops.aten.pow.Tensor_Scalar: torch.pow,
     torch.ops.aten.unsqueeze.default: torch.unsqueeze,
     torch.ops.aten.transpose.int: torch.transpose,
+    torch.ops.aten.mean.dim: torch.mean,
 }
+_CAST: dict[Any, str] = {torch.float32: "float", torch.bfloat16: "bfloat16", torch.float16: "half"}
 
 
 def recorded_later(decoder: nn.Module, layers: int, after: int = _OFTEN) -> Step:
@@ -106,6 +108,7 @@ def record(decoder: nn.Module, layers: int) -> Step:
             _allow_non_fake_inputs=True,
         )(token_ids, position)
     _share(recorded.graph)
+    _shorten(recorded.graph)
     _connect(recorded.graph, linears)
     recorded.recompile()
     step: Step = recorded.forward
@@ -135,8 +138,43 @@ def _connect(graph: fx.Graph, linears: Sequence[PackedLinear | Part]) -> None:
             else:
                 node.replace_all_uses_with(out)
                 graph.erase_node(node)
-        elif node.target in _QUICK:
+
+
+def _shorten(graph: fx.Graph) -> None:
+    """Call the same operations by ways that take less of Python's time; while shapes are known."""
+    for node in graph.nodes:
+        if node.op != "call_function":
+            continue
+        if node.target in _QUICK:
             node.target = _QUICK[node.target]
+        elif node.target is torch.ops.aten.view.default:
+            node.op, node.target, node.args = "call_method", "view", (node.args[0], *node.args[1])
+        elif node.target is torch.ops.aten._to_copy.default:
+            _shorten_cast(node)
+        elif node.target is torch.ops.aten.slice.Tensor:
+            _shorten_slice(node)
+
+
+def _shorten_cast(node: fx.Node) -> None:
+    """What changes the type, which makes a copy in the short way too, and nothing but the type."""
+    (x,) = node.all_input_nodes
+    old = x.meta["val"]
+    rest = dict(node.kwargs)
+    dtype = rest.pop("dtype", None)
+    same = all(name in ("device", "layout") and getattr(old, name) == rest[name] for name in rest)
+    if same and dtype in _CAST and dtype != old.dtype:
+        node.op, node.target, node.args, node.kwargs = "call_method", _CAST[dtype], (x,), {}
+
+
+def _shorten_slice(node: fx.Node) -> None:
+    """A part without steps, of an axis whose length is the same for any number of rows."""
+    if len(node.args) != 4 or node.kwargs:
+        return
+    x, dim, start, end = node.args
+    length = x.meta["val"].shape[dim]  # type: ignore[union-attr]
+    if all(isinstance(one, int) for one in (length, start, end)):
+        start, stop, _ = slice(start, end).indices(length)
+        node.op, node.target, node.args = "call_method", "narrow", (x, dim, start, stop - start)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -20,8 +21,8 @@ def layers_of(module: Any) -> int:
     return int(module.config.get_text_config().num_hidden_layers)
 
 
-def shared(config: Any) -> Any:
-    module = tiny.language_model(config)
+def shared(config: Any, dtype: torch.dtype = torch.float32) -> Any:
+    module = tiny.language_model(config).to(dtype)
     attention.register()
     module.set_attn_implementation(attention.NAME)
     pack(module)
@@ -49,7 +50,15 @@ def hidden(module: Any, step: Step) -> list[Tensor]:
 
 
 def test_the_bits_are_those_of_the_models_own_forward(family: Any) -> None:
-    module = shared(family)
+    same_bits(shared(family))
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen3", "gemma2-softcaps"])
+def test_the_bits_are_the_same_in_bfloat16(name: str) -> None:
+    same_bits(shared(FAMILIES[name], torch.bfloat16))
+
+
+def same_bits(module: Any) -> None:
     layers = layers_of(module)
     want = hidden(module, own_step(module.base_model, layers))
     got = hidden(module, tape.record(module.base_model, layers))
@@ -75,6 +84,19 @@ def test_layers_with_the_same_input_are_called_once(monkeypatch: pytest.MonkeyPa
         way.forward([Group(prefix, range(4), 4)], torch.tensor([5, 6, 7, 8]))
     # query, key and value; what joins the heads; gate and up; down: four layers of them
     assert calls == [128 + 32 + 32, 64, 96 + 96, 64] * 4
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma2-softcaps"])
+def test_views_casts_slices_and_means_are_called_the_short_way(name: str) -> None:
+    module = shared(FAMILIES[name], torch.bfloat16)
+    step: Any = tape.record(module.base_model, layers_of(module))
+    aten = torch.ops.aten
+    called = Counter(node.target for node in step.__self__.graph.nodes)
+    for long in (aten.view.default, aten._to_copy.default, aten.mean.dim):
+        assert called[long] == 0
+    assert called[aten.slice.Tensor] <= 1  # along the rows, whose number is open
+    for short in ("view", "float", "bfloat16", "narrow"):
+        assert called[short] >= 4
 
 
 def test_a_step_is_recorded_once_it_has_run_often_enough(
