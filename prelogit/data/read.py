@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import gzip
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -19,7 +20,7 @@ from prelogit.wire.jobs import PromptItem
 _SHOWN = 5  # problems named before the rest is counted
 _TEXT = {".jsonl": jsonl_rows, ".ndjson": jsonl_rows, ".json": jsonl_rows, ".txt": plain_rows}
 _DELIMITED = {".csv": ",", ".tsv": "\t"}
-_KNOWN = ".jsonl, .csv, .tsv, .parquet or .txt"
+_KNOWN = ".jsonl, .jsonl.gz, .csv, .tsv, .parquet or .txt"
 
 
 def read_prompts(path: Path | str) -> list[PromptItem]:
@@ -27,15 +28,7 @@ def read_prompts(path: Path | str) -> list[PromptItem]:
 
     Raises: InputError: names the file, the line or row, the column and the cure.
     """
-    file = Path(path).expanduser()
-    try:
-        return _collect(str(path), _file_rows(file))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no such file") from error
-    except IsADirectoryError as error:
-        raise InputError(f"{path}: is a folder: name a file in it") from error
-    except PermissionError as error:
-        raise InputError(f"{path}: may not be read: check its permissions") from error
+    return collect(str(path), file_rows(path))
 
 
 def read_stream(stream: BinaryIO, name: str = "standard input") -> list[PromptItem]:
@@ -48,11 +41,29 @@ def read_stream(stream: BinaryIO, name: str = "standard input") -> list[PromptIt
             break
     first = before[-1].lstrip(b"\xef\xbb\xbf \t") if before else b""
     rows = jsonl_rows if first.startswith(b"{") else plain_rows
-    return _collect(name, rows(chain(before, lines)))
+    return collect(name, rows(chain(before, lines)))
 
 
-def _file_rows(file: Path) -> Iterator[Row]:
+def file_rows(path: Path | str, columns: Sequence[str] = COLUMNS) -> Iterator[Row]:
+    """The rows of a file by its suffix; of a Parquet file only these columns are read.
+
+    Raises: InputError: there is no such file, or it is not what its name says.
+    """
+    try:
+        yield from _rows(Path(path).expanduser(), columns)
+    except FileNotFoundError as error:
+        raise InputError("there is no such file") from error
+    except IsADirectoryError as error:
+        raise InputError("is a folder: name a file in it") from error
+    except PermissionError as error:
+        raise InputError("may not be read: check its permissions") from error
+    except gzip.BadGzipFile as error:
+        raise InputError("is not a gzip file, though its name says so") from error
+
+
+def _rows(file: Path, columns: Sequence[str]) -> Iterator[Row]:
     suffix = file.suffix.lower()
+    packed = _TEXT.get(Path(file.stem).suffix.lower()) if suffix == ".gz" else None
     with file.open("rb") as stream:
         is_parquet = stream.read(len(MAGIC)) == MAGIC
     if is_parquet != (suffix == ".parquet"):
@@ -62,9 +73,12 @@ def _file_rows(file: Path) -> Iterator[Row]:
             else "is not a Parquet file, though its name says so: rename it after what it holds"
         )
     if is_parquet:
-        yield from parquet_rows(file, COLUMNS)
+        yield from parquet_rows(file, columns)
     elif suffix in _DELIMITED:
         yield from delimited_rows(file, _DELIMITED[suffix])
+    elif packed is not None:
+        with gzip.open(file, "rb") as unpacked:
+            yield from packed(unpacked)
     elif suffix in _TEXT:
         with file.open("rb") as stream:
             yield from _TEXT[suffix](stream)
@@ -72,7 +86,11 @@ def _file_rows(file: Path) -> Iterator[Row]:
         raise InputError(f"the name must end in {_KNOWN}, so that the format is known")
 
 
-def _collect(name: str, rows: Iterable[Row]) -> list[PromptItem]:
+def collect(name: str, rows: Iterable[Row]) -> list[PromptItem]:
+    """The prompts of all rows; ``name`` is what a user calls the file.
+
+    Raises: InputError: the first problems with their places, or there is no prompt.
+    """
     items: list[PromptItem] = []
     problems: list[InputError] = []
     places: dict[str, str] = {}

@@ -32,3 +32,10 @@ def before_last_answer(messages: list[dict[str, str]]) -> list[dict[str, str]]:
     if not places or places[-1] == 0:
         raise InputError("must hold a prompt and then an answer of the assistant")
     return messages[: places[-1]]
+
+
+def transcript_of(messages: list[dict[str, str]]) -> str:
+    """Turns as HH-RLHF writes them, ending with an "Assistant:" that waits for its answer."""
+    speakers = {"assistant": "Assistant"}
+    turns = [f"{speakers.get(one['role'], 'Human')}: {one['content']}" for one in messages]
+    return "\n\n".join([*turns, "Assistant:"])
