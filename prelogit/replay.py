@@ -43,7 +43,7 @@ def replay_result(
             field="model",
         )
     window = trace.window or request.max_new_tokens
-    value = net_for(params, Values(), model=model.ref, dim=model.dim)
+    value = net_for(params, Values(), model=model.ref, dim=model.dim, seed=request.seed)
     shape = Shape(window, model.dim, request.max_new_tokens, trace.seed, trace.prompt_id, value)
     state = method.restore(trace.iterations[: stored.iteration - 1], params, shape)
     plan = method.ask(state, params)

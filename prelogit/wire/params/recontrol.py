@@ -22,7 +22,7 @@ class REControl(MethodParams):
         description="name of the trained value network; the library also takes its file's path"
     )
     learning_rate: Positive = Field(
-        default=1.0,
+        default=0.5,
         description="how far a pre-logit moves along the gradient of the standardised value, a step",
     )
     steps: Steps = Field(
@@ -117,7 +117,7 @@ class TrainValue(MethodParams):
         default=None, description="of the hidden layers; null: that of the pre-logits"
     )
     held_out: Share = Field(default=0.2, description="share of the collected prompts held out")
-    learning_rate: Positive = Field(default=1.0, description="of decoding, as RE-Control's")
+    learning_rate: Positive = Field(default=0.5, description="of decoding, as RE-Control's")
     steps: Steps = Field(default=30, description="of decoding, as RE-Control's")
     batch_size: Count = Field(
         default=16,
