@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from prelogit.engine import pick
+from prelogit.engine.climb import climbed, keep_states
 from prelogit.engine.graphs.drawing import drawn_static, takes
 from prelogit.engine.graphs.static_draw import StaticDraw
 from prelogit.engine.head import Head
@@ -26,10 +27,12 @@ def draw(head: Head, seats: Sequence[Seat], static: StaticDraw | None = None) ->
     """
     rows = _spans(seats)
     hidden = torch.cat([seat.group.hidden for seat in seats])
+    keep_states(head, hidden, seats, rows)
     if static is not None and takes(static, seats):
         logits, greedy = drawn_static(static, hidden, seats)
         return _pick(logits, seats, rows, greedy)
-    logits = head.logits(hidden, _added(seats, rows, head))
+    added = climbed(head, hidden, seats, rows, _added(seats, rows, head))
+    logits = head.logits(hidden, added)
     tokens = _pick(logits, seats, rows)
     for seat, span in zip(seats, rows, strict=True):
         if seat.work.plan.measure_kl:
