@@ -11,6 +11,7 @@ from typing import Any, Literal
 from prelogit.core.errors import InputError
 from prelogit.core.records import Candidate, Iteration, Kl, Result, Trace
 from prelogit.engine.load import Model
+from prelogit.rewards.hosted.coherence import packaged_coherence
 from prelogit.rewards.protocol import Score
 from prelogit.search.course import Keep, Outcome
 from prelogit.search.driver import Verdict
@@ -43,6 +44,7 @@ def align(
     template: Literal["chat", "none"] = "chat",
     on_iteration: Callable[[str, int, Iteration], None] | None = None,
     home: Path | str | None = None,
+    coherence: bool = True,
 ) -> list[AlignedResult]:
     """Search the answers that the reward likes best, without a service.
 
@@ -52,6 +54,7 @@ def align(
     Args:    model: from ``load_model``. prompts: text, or the REST API's prompt objects.
              reward: from ``load_reward``. on_iteration: told prompt id, arm (0 is the method)
              and row after every round. home: where value networks lie; None: PRELOGIT_HOME.
+             coherence: measure it, where the packaged sentence embeddings are installed.
     Returns: one result a prompt; a prompt that cannot be run has status "failed" and its reason.
     Raises:  pydantic.ValidationError: names the field. InputError: the method names a value network
              that is not there or another model's. RewardError never: it fails its prompt.
@@ -104,6 +107,7 @@ def align(
             reward,
             callbacks,
             values=Values(home, paths=True),
+            coherence=packaged_coherence if coherence else None,
             on_outcomes=collect,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from prelogit.core.records import BaselineResult, Candidate, ModelRef, Result, Seconds
@@ -35,6 +35,7 @@ def composed(
     model: ModelRef,
     reward_model: ModelRef | None,
     prompt_tokens: int,
+    coherence: Callable[[str], float | None],
 ) -> Result:
     """The prompt's answer with its costs; ``outcomes`` by arm, the method's first."""
     method = outcomes[0]
@@ -56,6 +57,7 @@ def composed(
         ),
         kl=method.kl,
         diversity=diversity(best.token_ids) if best else None,
+        coherence=coherence(best.text) if best else None,
         samples=samples,
         iterations=len(method.rows),
         prompt_tokens=prompt_tokens,

@@ -6,13 +6,14 @@ import pytest
 import torch
 from transformers import LlamaConfig
 
-from prelogit.align import align
+from prelogit.align import AlignedResult, align
 from prelogit.core.errors import RewardAnswerError
 from prelogit.core.records import Iteration
 from prelogit.engine.load import Model, prepare
 from prelogit.methods import aisp
 from prelogit.metrics.best_of import expected_best
 from prelogit.noise import standard_normal
+from prelogit.rewards.hosted.coherence import packaged_coherence
 from prelogit.text import encode
 from prelogit.wire.jobs import PromptItem, Stop
 from prelogit.wire.params import AISP, BestOfN
@@ -291,6 +292,40 @@ def test_the_best_answers_are_different_texts(model: Model, keep: Any) -> None:
     if keep == "all":
         assert set(texts) == {candidate.text for candidate in result.candidates}
         assert len(result.candidates) == 32
+
+
+def test_the_coherence_of_the_answer_is_measured_unless_told_not_to(model: Model) -> None:
+    async def words(conversations: Any, responses: Any) -> Any:
+        return await tiny.scoring(tiny.vowels)(conversations, responses)
+
+    def run(**more: Any) -> AlignedResult:
+        (result,) = align(model, ["Hello"], words, method=BestOfN(n=3), max_new_tokens=8, **more)
+        return result
+
+    result = run()
+    asked = [{"role": "user", "content": "Hello"}]
+    assert result.response
+    assert result.coherence == packaged_coherence(asked, result.response)
+    assert result.coherence is not None
+    assert run(coherence=False).coherence is None
+
+
+@pytest.mark.parametrize("silent", ["", "   "])
+def test_an_empty_answer_has_a_reward_and_no_metrics(
+    model: Model, monkeypatch: pytest.MonkeyPatch, silent: str
+) -> None:
+    monkeypatch.setattr("prelogit.solve.texts_of", lambda model, rollouts: [silent] * 3)
+    (result,) = align(
+        model,
+        ["Hello"],
+        tiny.scoring(lambda c, r: [1.0] * len(r)),
+        method=BestOfN(n=3),
+        max_new_tokens=2,
+        top_k=3,
+    )
+    assert (result.status, result.response, result.reward) == ("succeeded", silent, 1.0)
+    assert (result.coherence, result.diversity) == (None, None)
+    assert len(result.responses) == 1
 
 
 def test_kl_of_a_search_that_did_not_move_is_zero(model: Model) -> None:

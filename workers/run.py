@@ -14,6 +14,7 @@ from db import jobs, leases
 from db.leases import Claim
 from db.session import reading
 from prelogit.engine.report import report
+from prelogit.rewards.hosted.coherence import packaged_coherence
 from prelogit.rewards.service import ServiceReward
 from prelogit.solve import solve
 from prelogit.value.use import Values
@@ -145,6 +146,7 @@ async def _solve(desk: Desk, writer: Writer, wanted: Collection[str]) -> None:
             score,
             writer.callbacks(),
             values=Values(settings.home),
+            coherence=packaged_coherence if settings.coherence else None,
         )
 
 

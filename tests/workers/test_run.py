@@ -95,6 +95,7 @@ def test_a_group_gets_the_answers_that_the_library_gives(
         assert one.job_id == job_id
         assert one.status == "succeeded"
         assert (one.response, one.reward, one.kl) == (other.response, other.reward, other.kl)
+        assert one.coherence == other.coherence is not None
         assert [c.text for c in one.responses] == [c.text for c in other.responses]
         assert [b.reward for b in one.baselines] == [b.reward for b in other.baselines]
         assert one.reward_model is not None
@@ -110,6 +111,13 @@ def test_a_group_gets_the_answers_that_the_library_gives(
         assert tuple(kept) == other.candidates
     with reading(store) as session:
         assert jobs.status(session, job_id) == "succeeded"
+
+
+def test_a_worker_may_leave_coherence_out(store: Store, post: Post, make_desk: DeskMaker) -> None:
+    job_id, group_id = post(["How?"])
+    run_group(make_desk(coherence=False), group_id)
+    (result,) = ended(store, job_id)
+    assert (result.status, result.coherence) == ("succeeded", None)
 
 
 def test_a_second_wakeup_finds_nothing_to_do(

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -20,6 +22,7 @@ from prelogit.rewards.hosted.checkpoint import (
     checkpoint_file,
     length_limit,
     load_checkpoint,
+    pick_device,
     shown,
 )
 from prelogit.rewards.hosted.fingerprint import fingerprint
@@ -34,13 +37,17 @@ Pooling = Literal["mean", "cls"]
 
 
 class Embedder(NamedTuple):
-    """A sentence-embedding model. ``limit``: tokens that it reads, special ones counted."""
+    """A sentence-embedding model. ``limit``: tokens that it reads, special ones counted.
+
+    ``lock``: held while the tokenizer is used, which two threads must not do at the same time.
+    """
 
     model: Any
     tokenizer: Any
     device: torch.device
     pooling: Pooling
     limit: int
+    lock: Lock
 
 
 class Embeddings(NamedTuple):
@@ -67,6 +74,15 @@ def packaged_model() -> str:
     return str(folder)
 
 
+@cache
+def packaged_embedder() -> Embedder:
+    """The packaged model on CPU, loaded once for all that use it in this process.
+
+    Raises: ModelError: the package is not installed, or cannot be loaded.
+    """
+    return load_embedder(packaged_model(), device="cpu", dtype="float32", max_tokens=None)
+
+
 def load_embedding(
     name: str = "relevance",
     *,
@@ -84,7 +100,11 @@ def load_embedding(
     """
     source = packaged_model() if model is None else model
     title = "all-MiniLM-L6-v2" if model is None else shown(model)
-    embedder = load_embedder(source, device=device, dtype=dtype, max_tokens=max_tokens)
+    plain = model is None and dtype == "float32" and max_tokens is None
+    if plain and pick_device(device).type == "cpu":
+        embedder = packaged_embedder()
+    else:
+        embedder = load_embedder(source, device=device, dtype=dtype, max_tokens=max_tokens)
     settings = {
         "kind": "embedding",
         "scale": SCALE,
@@ -125,14 +145,16 @@ def load_embedder(source: str, *, device: str, dtype: Dtype, max_tokens: int | N
     limit = min((int(each) for each in limits if each is not None), default=512)
     if limit < 3:
         raise ModelError("max_tokens must be at least 3: special tokens are counted")
-    return Embedder(loaded.model, loaded.tokenizer, loaded.device, pooling, limit)
+    return Embedder(loaded.model, loaded.tokenizer, loaded.device, pooling, limit, Lock())
 
 
 def embed(embedder: Embedder, texts: Sequence[str]) -> Embeddings:
     """Embeddings of length 1; a row does not depend on what else is in its batch."""
-    # One call without truncation: the lengths say which texts are cut.
-    lengths = [len(row) for row in embedder.tokenizer(list(texts), verbose=False)["input_ids"]]
-    rows = embedder.tokenizer(list(texts), truncation=True, max_length=embedder.limit)["input_ids"]
+    read = embedder.tokenizer
+    with embedder.lock:
+        # One call without truncation: the lengths say which texts are cut.
+        lengths = [len(row) for row in read(list(texts), verbose=False)["input_ids"]]
+        rows = read(list(texts), truncation=True, max_length=embedder.limit)["input_ids"]
     vectors: list[Tensor] = [torch.empty(0)] * len(rows)
     fill = embedder.tokenizer.pad_token_id or 0
     with torch.inference_mode():
