@@ -81,7 +81,7 @@ def test_every_wrong_field_gets_its_own_entry() -> None:
     [
         ('{"prompts": ["a"], "keep": "x"}', ["best", "all"]),
         ('{"prompts": ["a"], "top_k": 0}', {"minimum": 1, "maximum": 1000}),
-        (with_method('{"name": "x"}'), ["aisp", "bon"]),
+        (with_method('{"name": "x"}'), ["aisp", "bon", "recontrol", "collect", "train"]),
         (with_method('{"name": "aisp", "lambda": -1}'), [{"exclusiveMinimum": 0}, "auto"]),
         ('{"prompts": [{"promt": "x"}]}', ["id", "prompt", "messages"]),
     ],
