@@ -1,4 +1,4 @@
-"""Where a reward service is: its address without what must not be shown."""
+"""Where a service is: its address without what must not be shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prelogit.core.errors import InputError
 
 
 class Address(NamedTuple):
-    """A reward service's address. ``shown`` has neither user, password nor query."""
+    """A service's address. ``shown`` has neither user, password nor query."""
 
     url: str  # without user and password, without a slash at the end
     shown: str
@@ -21,8 +21,11 @@ class Address(NamedTuple):
         return f"Address({self.shown!r})"
 
 
-def parse_address(url: str) -> Address:
+def parse_address(
+    url: str, *, what: str = "the reward service's URL", field: str = "reward"
+) -> Address:
     """
+    Args:   what, field: the URL's name in an error.
     Raises: InputError: no http(s) URL with a host; does not repeat the URL.
     """
     try:
@@ -32,9 +35,7 @@ def parse_address(url: str) -> Address:
         host, port = None, None
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not host:
-        raise InputError(
-            "the reward service's URL must look like http://127.0.0.1:8100", field="reward"
-        )
+        raise InputError(f"{what} must look like http://127.0.0.1:8100", field=field)
     place = f"[{host}]" if ":" in host else host
     shown = f"{parts.scheme}://{place}" + (f":{port}" if port is not None else "")
     login = None

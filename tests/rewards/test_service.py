@@ -295,7 +295,7 @@ def test_one_reward_serves_one_event_loop_after_another(serve: Any, good: Any) -
     async def once(reward: ServiceReward | None) -> tuple[ServiceReward, list[float]]:
         async with serve(echo(good)) as server:
             made = reward or patient(server.url)
-            made._address = made._address._replace(url=server.url)
+            made._caller._address = made._address._replace(url=server.url)
             return made, (await made(*numbered(2))).rewards.tolist()
 
     reward, first = asyncio.run(once(None))
@@ -308,8 +308,8 @@ async def test_connections_stay_open_inside_a_block_and_close_after_it(
 ) -> None:
     async with serve(echo(good)) as server:
         async with patient(server.url) as reward:
-            client = await reward._shared.enter()
-            await reward._shared.leave()
+            client = await reward._caller.shared.enter()
+            await reward._caller.shared.leave()
             await reward(*numbered(2))
             assert not client.is_closed
         assert client.is_closed

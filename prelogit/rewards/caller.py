@@ -1,0 +1,196 @@
+"""POSTs of JSON to a service of others: patient with silence, strict with answers.
+
+Neither user, password, key nor query of an address stands in any error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import httpx
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay
+from tenacity.wait import wait_exponential, wait_random
+
+from prelogit.core.errors import RewardAnswerError, RewardUnavailableError
+from prelogit.rewards.address import Address
+from prelogit.rewards.answers import NONSENSE
+from prelogit.rewards.connection import SharedClient
+
+TRY_AGAIN = frozenset({429, 502, 503, 504})
+LONGEST_DETAIL = 500
+
+
+class Patience(NamedTuple):
+    """How long a service is waited for.
+
+    timeout_seconds: of one request. patience_seconds: how long a service that is down, slow or
+    overloaded is asked again; the waits between grow from the first to the longest.
+    """
+
+    timeout_seconds: float = 60.0
+    patience_seconds: float = 300.0
+    first_wait_seconds: float = 0.2
+    longest_wait_seconds: float = 10.0
+
+
+class _SilentError(Exception):
+    """The service did not answer this time. ``after``: seconds that it asked to wait."""
+
+    def __init__(self, reason: str, after: float = 0.0) -> None:
+        super().__init__(reason)
+        self.after = after
+
+
+class Caller:
+    """Posts to one place of a service.
+
+    Args:   path: behind the address, with its slash. who: the service in the errors ("the reward
+            service"). cure: what to do when it is silent. answer: what it should answer with.
+            busy: statuses that mean "later". key: asked for the bearer's key when a connection
+            is opened; None: none is sent.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        path: str,
+        patience: Patience,
+        *,
+        who: str,
+        cure: str,
+        answer: str,
+        busy: frozenset[int] = TRY_AGAIN,
+        key: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self._address = address
+        self._path = path
+        self._patience = patience
+        self._who = f"{who} at {address.shown}"
+        self._cure = cure
+        self._answer = answer
+        self._busy = busy
+        self._key = key
+        self._backoff = wait_exponential(
+            multiplier=patience.first_wait_seconds, max=patience.longest_wait_seconds
+        ) + wait_random(0, patience.first_wait_seconds)
+        self._certificates: ssl.SSLContext | None = None
+        self.shared = SharedClient(self._open)
+
+    async def post(self, client: httpx.AsyncClient, body: bytes) -> dict[str, Any]:
+        """The JSON object that is answered to ``body``; ``client`` is one of ``shared``.
+
+        Raises: RewardUnavailableError: silent for longer than the patience.
+                RewardAnswerError: refused, or no JSON object.
+        """
+        seconds = self._patience.patience_seconds
+        try:
+            async for attempt in AsyncRetrying(
+                retry=retry_if_exception_type(_SilentError),
+                stop=stop_after_delay(seconds),
+                wait=self._wait,
+                reraise=True,
+            ):
+                with attempt:
+                    return await self._ask(client, body)
+        except _SilentError as silent:
+            raise RewardUnavailableError(
+                f"{self._who} did not answer within {seconds:g} s of asking ({silent}): {self._cure}"
+            ) from None
+        raise AssertionError("tenacity returns or raises")
+
+    def _wait(self, state: RetryCallState) -> float:
+        failure = state.outcome.exception() if state.outcome is not None else None
+        asked = failure.after if isinstance(failure, _SilentError) else 0.0
+        return min(max(self._backoff(state), asked), self._patience.longest_wait_seconds)
+
+    async def _ask(self, client: httpx.AsyncClient, body: bytes) -> dict[str, Any]:
+        """One request. The limit is on the whole of it: httpx's own is on each silence."""
+        seconds = self._patience.timeout_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                answer = await client.post(f"{self._address.url}{self._path}", content=body)
+        except (TimeoutError, httpx.TimeoutException):
+            raise _SilentError(f"no answer within {seconds:g} s") from None
+        except httpx.TransportError as error:
+            raise _SilentError(_why(error)) from None
+        except httpx.HTTPError as error:
+            raise RewardAnswerError(
+                f"the answer of {self._who} cannot be read ({type(error).__name__})"
+            ) from None
+        return self._read(answer)
+
+    def _read(self, answer: httpx.Response) -> dict[str, Any]:
+        """The JSON object of a good answer, or the error that its status means."""
+        document = _json_object(answer)
+        if answer.is_success:
+            if document is None:
+                kind = answer.headers.get("content-type", "no content type")
+                raise RewardAnswerError(
+                    f"{self._who} answered with {kind!r} instead of {self._answer}"
+                )
+            return document
+        detail = self._without_key(_detail(document or {}))[:LONGEST_DETAIL]
+        if answer.status_code in self._busy and (document or {}).get("type") != NONSENSE:
+            reason = f"status {answer.status_code}" + (f", {detail}" if detail else "")
+            raise _SilentError(reason, _retry_after(answer))
+        raise RewardAnswerError(
+            f"{self._who} refused with status {answer.status_code}: "
+            f"{detail or 'it does not say why; see its log'}"
+        )
+
+    def _without_key(self, text: str) -> str:
+        """Some services repeat the key that they refuse."""
+        key = self._key()
+        return text.replace(key, "…") if key else text
+
+    def _open(self) -> httpx.AsyncClient:
+        address, key = self._address, self._key()
+        if address.url.startswith("https:") and self._certificates is None:
+            self._certificates = httpx.create_ssl_context()  # slow to read: once is enough
+        headers = {"content-type": "application/json", "accept": "application/json"}
+        if key:
+            headers["authorization"] = f"Bearer {key}"
+        return httpx.AsyncClient(
+            verify=self._certificates if self._certificates is not None else False,
+            trust_env=not address.loopback,  # a proxy cannot reach this machine's loopback
+            auth=None if key else address.login,
+            headers=headers,
+            timeout=httpx.Timeout(self._patience.timeout_seconds, connect=5.0, pool=None),
+        )
+
+
+def _json_object(answer: httpx.Response) -> dict[str, Any] | None:
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not (kind == "application/json" or (kind.startswith("application/") and "+json" in kind)):
+        return None
+    try:
+        document = json.loads(answer.content)
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested without end
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _detail(document: dict[str, Any]) -> str:
+    """Why a service refuses: a problem's ``detail``, or the ``message`` of OpenAI's errors."""
+    error = document.get("error")
+    if isinstance(error, dict):
+        document = error
+    said = document.get("detail") or document.get("message") or error or ""
+    return said if isinstance(said, str) else str(said)
+
+
+def _retry_after(answer: httpx.Response) -> float:
+    """Seconds of the Retry-After header; its form with a date is not waited for."""
+    said = answer.headers.get("retry-after", "")
+    return float(said) if said.isascii() and said.isdigit() else 0.0
+
+
+def _why(error: httpx.TransportError) -> str:
+    """A transport error in words; its own text could carry the URL."""
+    if isinstance(error, httpx.ConnectError):
+        return "it cannot be connected to"
+    return f"the connection broke ({type(error).__name__})"
