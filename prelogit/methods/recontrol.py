@@ -60,7 +60,7 @@ def ask(state: REControlState, params: Steered) -> Plan | None:
     pick: Pick = Greedy()
     if params.temperature is not None:
         pick = TopP(params.temperature, params.top_p, NoiseKey(shape.seed, shape.prompt, 1))
-    return Plan(params.n, _control(shape, params), pick, shape.max_new_tokens)
+    return Plan(params.samples, _control(shape, params), pick, shape.max_new_tokens)
 
 
 def tell(

@@ -6,11 +6,13 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from prelogit.wire.params.shared import Count, MethodParams, Positive
+from prelogit.wire.params.shared import Count, OneRound, Positive
 
 
-class BestOfN(MethodParams):
+class BestOfN(OneRound):
     """Best of n independent samples, by nucleus sampling or by Gaussian pre-logit noise."""
+
+    DEFAULT_N: ClassVar[int] = 128
 
     name: Literal["bon"] = "bon"
     n: Count | None = Field(
@@ -38,15 +40,3 @@ class BestOfN(MethodParams):
         description="b, prompts decoded together; more of them while rows are free",
         json_schema_extra={"unit": "prompts"},
     )
-
-    DEFAULT_N: ClassVar[int] = 128
-
-    @property
-    def samples(self) -> int:
-        """Candidates that are scored."""
-        return self.n if self.n is not None else self.DEFAULT_N
-
-    @property
-    def rounds(self) -> int:
-        """Rows of the trace."""
-        return 1

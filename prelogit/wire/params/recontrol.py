@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from prelogit.wire.params.shared import Count, MethodParams, Positive, Share
+from prelogit.wire.params.shared import Count, OneRound, Positive, Share
 
 TopP = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Steps = Annotated[int, Field(ge=0, le=1000)]
@@ -14,7 +14,7 @@ Steps = Annotated[int, Field(ge=0, le=1000)]
 ValueName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 
-class REControl(MethodParams):
+class REControl(OneRound):
     """Each step's pre-logit climbs a trained value network before the token is picked."""
 
     name: Literal["recontrol"] = "recontrol"
@@ -57,18 +57,8 @@ class REControl(MethodParams):
             )
         return self
 
-    @property
-    def samples(self) -> int:
-        """Candidates that are scored."""
-        return self.n
 
-    @property
-    def rounds(self) -> int:
-        """Rows of the trace."""
-        return 1
-
-
-class CollectStates(MethodParams):
+class CollectStates(OneRound):
     """Best of n by top-p, whose pre-logits and rewards are kept to train a value network on."""
 
     name: Literal["collect"] = "collect"
@@ -84,18 +74,8 @@ class CollectStates(MethodParams):
         json_schema_extra={"unit": "prompts"},
     )
 
-    @property
-    def samples(self) -> int:
-        """Candidates that are scored."""
-        return self.n
 
-    @property
-    def rounds(self) -> int:
-        """Rows of the trace."""
-        return 1
-
-
-class TrainValue(MethodParams):
+class TrainValue(OneRound):
     """Trains a value network on collected states, then decodes the job's prompts on it by RE-Control."""
 
     name: Literal["train"] = "train"
@@ -125,16 +105,5 @@ class TrainValue(MethodParams):
         json_schema_extra={"unit": "prompts"},
     )
 
-    n: ClassVar[int] = 1
     temperature: ClassVar[None] = None
     top_p: ClassVar[float] = 1.0
-
-    @property
-    def samples(self) -> int:
-        """Candidates that are scored."""
-        return 1
-
-    @property
-    def rounds(self) -> int:
-        """Rows of the trace."""
-        return 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,3 +17,21 @@ class MethodParams(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, populate_by_name=True, serialize_by_alias=True
     )
+
+    name: str
+
+
+class OneRound(MethodParams):
+    """What methods of a single round share: all their samples are drawn at once."""
+
+    DEFAULT_N: ClassVar[int] = 1  # samples of a method that has no n, or none given
+
+    @property
+    def samples(self) -> int:
+        """Candidates that are scored."""
+        return int(getattr(self, "n", None) or self.DEFAULT_N)
+
+    @property
+    def rounds(self) -> int:
+        """Rows of the trace."""
+        return 1
