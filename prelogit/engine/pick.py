@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -31,9 +33,34 @@ def top_p(logits: Tensor, temperature: float, mass: float, uniform: Tensor) -> T
     Returns: i64[R].
     Source:  Holtzman et al., 2020.
     """
-    probabilities = torch.softmax(logits.float() / temperature, dim=-1)
     if mass >= 1.0:
+        probabilities = torch.softmax(logits.float() / temperature, dim=-1)
         return _invert(probabilities.double().cumsum(dim=-1), uniform)
+    found = nucleus(logits, temperature, mass)
+    total = found.probability.cumsum(dim=-1)
+    point = uniform.to(total.device)[:, None] * total.gather(1, found.last)
+    chosen = torch.minimum(torch.searchsorted(total, point, right=True), found.last)
+    return found.ids.gather(1, chosen)[:, 0]
+
+
+class Nucleus(NamedTuple):
+    """The most likely tokens of R rows, the likeliest first; K is that of the widest row.
+
+    What stands after a row's last place is no part of its nucleus.
+    """
+
+    ids: Tensor  # i64[R, K]
+    probability: Tensor  # f64[R, K], of the whole vocabulary at the temperature
+    last: Tensor  # i64[R, 1]: place of the nucleus' last token
+
+
+def nucleus(logits: Tensor, temperature: float, mass: float) -> Nucleus:
+    """The smallest set of most likely tokens whose probability is at least ``mass`` < 1.
+
+    Args:    logits: [R, V].
+    Source:  Holtzman et al., 2020.
+    """
+    probabilities = torch.softmax(logits.float() / temperature, dim=-1)
     # All tokens below this floor weigh less than 1 - mass together, so none of them is in the
     # nucleus: only the few above it need sorting.
     likely = probabilities > (1.0 - mass) / probabilities.shape[-1]
@@ -47,10 +74,8 @@ def top_p(logits: Tensor, temperature: float, mass: float, uniform: Tensor) -> T
     ids[row, place] = token
     values, order = values.sort(dim=-1, descending=True, stable=True)
     total = values.cumsum(dim=-1)
-    last = torch.minimum((total < mass).sum(dim=-1), count - 1)[:, None]  # of the nucleus
-    point = uniform.to(total.device)[:, None] * total.gather(1, last)
-    chosen = torch.minimum(torch.searchsorted(total, point, right=True), last)
-    return ids.gather(1, order.gather(1, chosen))[:, 0]
+    last = torch.minimum((total < mass).sum(dim=-1), count - 1)[:, None]
+    return Nucleus(ids.gather(1, order), values, last)
 
 
 def _invert(cumulative: Tensor, uniform: Tensor) -> Tensor:
