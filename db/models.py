@@ -124,6 +124,7 @@ class IterationRow(Base):
     sigma2: Mapped[float | None]
     kl_gaussian: Mapped[float | None]
     step: Mapped[float | None]
+    chosen: Mapped[int | None]  # the sample that the method made its answer
     decode_seconds: Mapped[float]
     reward_seconds: Mapped[float]
     wait_seconds: Mapped[float]
@@ -133,7 +134,8 @@ class IterationRow(Base):
 
 
 class CandidateRow(Base):
-    """A kept candidate. ``place``: rank among the best (from 0), or 0 where all are kept."""
+    """A kept candidate. ``place``: its rank (from 0); where all are kept, 1 for those that the
+    method passed over when it chose another of their round, else 0."""
 
     __tablename__ = "candidates"
     __table_args__ = (

@@ -28,14 +28,14 @@ def append(
 ) -> None:
     """Store one round of one search, and count its costs.
 
-    ``kept`` takes the place of the arm's kept candidates where the job keeps the best (best
-    first), and adds to them where it keeps all.
+    ``kept`` takes the place of the arm's kept candidates where the job keeps the best (the
+    answer first), and adds to them where it keeps all.
     Raises LeaseLostError; StoreError when this round is stored already or has numbers that
     are not finite.
     """
     job, prompt = held(session, claim, prompt_id)
     _insert_iteration(session, job.id, prompt_id, arm, iteration)
-    _store_kept(session, job, prompt_id, arm, kept)
+    _store_kept(session, job, prompt_id, arm, kept, chosen=iteration.chosen)
     session.execute(
         update(PromptRow)
         .where(PromptRow.job_id == job.id, PromptRow.prompt_id == prompt_id)
@@ -89,7 +89,8 @@ def rows(session: Session, job_id: str, prompt_id: str, arm: int) -> list[Iterat
 
 
 def kept(session: Session, job_id: str, prompt_id: str, arm: int) -> list[Candidate]:
-    """The kept candidates of one search: best first, or by round and sample where all are kept."""
+    """The kept candidates of one search, ranked; by round and sample where all are kept, a chosen
+    one first."""
     found = session.scalars(
         select(CandidateRow)
         .where(
@@ -145,6 +146,7 @@ def _insert_iteration(
         insert(IterationRow).values(
             **key,
             **scalars,
+            chosen=iteration.chosen,
             final=iteration.final,
             n=len(iteration.rewards),
             tokens=iteration.tokens,
@@ -164,6 +166,7 @@ def _iteration(row: IterationRow) -> Iteration:
     return Iteration(
         k=row.k,
         **{name: getattr(row, name) for name in _SCALARS},
+        chosen=row.chosen,
         rewards=tuple(row.rewards),
         weights=tuple(row.weights),
         finish=tuple(row.finish),
@@ -178,7 +181,13 @@ def _iteration(row: IterationRow) -> Iteration:
 
 
 def _store_kept(
-    session: Session, job: JobRow, prompt_id: str, arm: int, kept: Sequence[Candidate]
+    session: Session,
+    job: JobRow,
+    prompt_id: str,
+    arm: int,
+    kept: Sequence[Candidate],
+    *,
+    chosen: int | None,
 ) -> None:
     ranked = job.settings["keep"] == "best"
     if ranked:
@@ -198,7 +207,7 @@ def _store_kept(
                     "job_id": job.id,
                     "prompt_id": prompt_id,
                     "arm": arm,
-                    "place": place if ranked else 0,
+                    "place": place if ranked else int(chosen not in (None, one.sample)),
                     **dict(one),
                 }
                 for place, one in enumerate(kept)

@@ -71,7 +71,8 @@ def _best(
 
 
 def _numbered(row: Any, *within: Any) -> Any:
-    """1, 2, … from the best on. By place where only the best are kept: else it is 0 for each."""
+    """1, 2, … from the answer on. By place where only the best are kept; else it says no more than
+    which of a round the method passed over."""
     order = (row.place, row.reward.desc(), row.iteration, row.sample)
     return func.row_number().over(partition_by=within, order_by=order)
 

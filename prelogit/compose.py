@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
+from prelogit.core.ranking import distinct
 from prelogit.core.records import BaselineResult, Candidate, ModelRef, Result, Seconds
 from prelogit.metrics.best_of import expected_best
 from prelogit.metrics.diversity import diversity
-from prelogit.search.course import Outcome, distinct
+from prelogit.search.course import Outcome
 from prelogit.wire.jobs import JobRequest
 from prelogit.wire.params import BestOfN
 

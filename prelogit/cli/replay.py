@@ -12,6 +12,7 @@ from prelogit.cli.jobs import JobId
 from prelogit.cli.reporting import FAILED, Json, notes, out, print_json, reported
 from prelogit.cli.trace import PromptId
 from prelogit.core.errors import InputError
+from prelogit.core.ranking import rank
 from prelogit.wire.jobs import JobRequest, PromptItem
 
 
@@ -35,7 +36,7 @@ def replay(
         candidates = handle.candidates(prompt_id)
     if not candidates:
         raise InputError(f"{prompt_id} of {job_id} has no answer yet (it is {result.status})")
-    best = max(candidates, key=lambda candidate: candidate.reward)
+    answer = rank(candidates, trace.iterations)[0]
     request = JobRequest.model_validate_json(json.dumps(handle.job.request))
     item = next(
         prompt
@@ -49,7 +50,7 @@ def replay(
     if not as_json:
         notes.print(f"loading {name} …", highlight=False, markup=False)
     model = load_model(name, device=device, dtype=dtype)
-    again = replay_result(model, item, request, trace, best)
+    again = replay_result(model, item, request, trace, answer)
     stored = None if result.model is None else result.model.fingerprint
     if as_json:
         print_json(
@@ -57,9 +58,9 @@ def replay(
                 "same": again.same,
                 "first_difference": again.first_difference,
                 "response": again.text,
-                "stored": best.text,
-                "iteration": best.iteration,
-                "sample": best.sample,
+                "stored": answer.text,
+                "iteration": answer.iteration,
+                "sample": answer.sample,
                 "same_weights": stored == model.fingerprint,
             }
         )

@@ -66,7 +66,8 @@ class Iteration(Record):
     tie, so that any lambda gives the same weights. ``sigma2`` is the variance of this
     round's noise, ``kl_gaussian`` the closed KL (nats) of this round's proposal from the
     prior, ``step`` how far the mean moved towards the weighted noise (1 in the paper,
-    0 in a round that does not move it). ``tokens`` were generated, ``reward_tokens`` were read
+    0 in a round that does not move it). ``chosen`` is the sample (from 0) that the method made
+    its answer, ``None`` where the best candidate is the answer. ``tokens`` were generated, ``reward_tokens`` were read
     by the reward (0 where it does not say) in ``reward_calls`` requests.
     """
 
@@ -80,6 +81,7 @@ class Iteration(Record):
     sigma2: float | None = None
     kl_gaussian: float | None = None
     step: float | None = None
+    chosen: int | None = None
     rewards: tuple[float, ...]
     weights: tuple[float, ...]
     finish: tuple[FinishReason, ...]
@@ -150,9 +152,10 @@ PromptStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 
 class Result(Record):
-    """The best candidate of one prompt with its costs; the contract's Result.
+    """The answer to one prompt with its costs; the contract's Result.
 
-    ``stopped``: the limit of ``stop`` that ended the search early; None where all rounds ran.
+    The answer is the best candidate, or the one that the method chose (``chosen`` in the trace);
+    ``responses`` begins with it, the best others follow. ``stopped``: the limit of ``stop`` that ended the search early; None where all rounds ran.
     """
 
     job_id: str | None = None

@@ -1,4 +1,4 @@
-"""Preference pairs as TRL's trainers read them: the best and the worst kept candidate."""
+"""Preference pairs as TRL's trainers read them: the answer and the worst kept candidate."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from prelogit.data.answered import Answered
 def preference(answered: Answered) -> dict[str, Any] | None:
     """``prompt``, ``chosen``, ``rejected``, ``score_chosen``, ``score_rejected``.
 
+    The answer is chosen: the best candidate, or the one that the method made its answer.
     Conversations where the prompt went through the chat template (the trainer applies it
     too), plain text where it was sent raw.
-    Returns: None where the kept candidates tie or read the same: there is nothing to prefer.
+    Returns: None where the two tie or read the same: there is nothing to prefer.
     Raises:  InputError: fewer than two candidates were kept.
     """
     if len(answered.candidates) < 2:
@@ -22,7 +23,9 @@ def preference(answered: Answered) -> dict[str, Any] | None:
             'submit it again with keep "all" (or top_k of 2 or more)',
             field="keep",
         )
-    best = max(answered.candidates, key=lambda candidate: candidate.reward)
+    # A text that was drawn twice may have two rewards, where they depend on the batch.
+    same = [one for one in answered.candidates if one.text == answered.response]
+    best = max(same or answered.candidates, key=lambda candidate: candidate.reward)
     worst = min(answered.candidates, key=lambda candidate: candidate.reward)
     if best.reward == worst.reward or best.text == worst.text:
         return None

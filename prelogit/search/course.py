@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
+from prelogit.core.ranking import distinct, rank
 from prelogit.core.records import Candidate, FinishReason, Iteration, Kl, Seconds, StopReason
 from prelogit.search.plan import Method, Plan, Rollouts, Shape
 from prelogit.search.stop import why_stop
@@ -41,7 +42,7 @@ class Scored(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a search ended with; ``kept`` has the best first, ``stopped`` says why it ended early."""
+    """What a search ended with; ``kept`` has the answer first, ``stopped`` says why it ended early."""
 
     ending: Ending
     rows: tuple[Iteration, ...]
@@ -59,7 +60,7 @@ class Course:
         self.search = search
         self.state = search.method.restore(search.rows, search.params, search.shape)
         self.rows = list(search.rows)
-        self.kept = rank(search.kept)
+        self.kept = rank(search.kept, self.rows)
         self.stopped: StopReason | None = None
         self.asked = 0.0  # when the plan under way was asked for
 
@@ -98,6 +99,7 @@ class Course:
             sigma2=info.sigma2,
             kl_gaussian=info.kl_gaussian,
             step=info.step,
+            chosen=info.chosen,
             rewards=tuple(values),
             weights=info.weights,
             finish=tuple(candidate.finish_reason for candidate in drawn),
@@ -113,7 +115,7 @@ class Course:
             final=info.final,
         )
         self.rows.append(row)
-        self.kept = rank([*self.kept, *drawn])
+        self.kept = rank([*self.kept, *drawn], self.rows)
         if self.search.keep == "all":
             return row, drawn
         self.kept = distinct(self.kept)[: self.search.top_k]
@@ -132,19 +134,6 @@ class Course:
             error,
             self.stopped,
         )
-
-
-def rank(found: Sequence[Candidate]) -> list[Candidate]:
-    """Best first; of equals the one drawn first."""
-    return sorted(found, key=lambda c: (-c.reward, c.iteration, c.sample))
-
-
-def distinct(ranked: Sequence[Candidate]) -> list[Candidate]:
-    """The first of each text: a second copy of an answer is no second answer."""
-    first: dict[str, Candidate] = {}
-    for candidate in ranked:
-        first.setdefault(candidate.text, candidate)
-    return list(first.values())
 
 
 def candidates(

@@ -102,6 +102,7 @@ class Info(NamedTuple):
     sigma2: float | None = None
     kl_gaussian: float | None = None
     step: float | None = None
+    chosen: int | None = None  # the sample that is the answer; None: the best is
     final: bool = False
 
 

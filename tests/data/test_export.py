@@ -58,6 +58,16 @@ def test_preference_pairs_the_best_with_the_worst() -> None:
     assert (raw["prompt"], raw["chosen"], raw["rejected"]) == ("Why?", "best", "worst")
 
 
+def test_an_answer_that_is_not_the_best_is_the_chosen_one() -> None:
+    found = preference(PLAIN._replace(response="middle"))
+    assert found is not None
+    assert (found["score_chosen"], found["score_rejected"]) == (0.5, -1.0)
+    assert preference(PLAIN._replace(response="worst")) is None
+    # the answer's text was drawn twice, and scored anew
+    again = PLAIN._replace(candidates=(*KEPT, candidate("best", 1.5, 3)))
+    assert (preference(again) or {})["score_chosen"] == 2.0
+
+
 def test_nothing_is_preferred_among_ties_and_equal_texts() -> None:
     tie = (candidate("a", 1.0), candidate("b", 1.0))
     same = (candidate("a", 1.0), candidate("a", 2.0))

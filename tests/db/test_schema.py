@@ -15,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 import db.schema
-from db import jobs
+from db import jobs, trace
 from db.models import Base
 from db.session import check, make_engine, migrate, reading, sessions
 from prelogit.core.errors import StoreError
@@ -98,23 +98,40 @@ def test_a_store_of_the_first_version_is_opened_with_its_jobs(empty_url: str) ->
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
-        old = {
-            "id": "job_old", "status": "succeeded", "created_at": "2026-01-02 03:04:05+00:00",
-            "body_hash": "x", "request_bytes": 9, "prompt_count": 1, "rounds": 1, "event_seq": 0,
-            "prompt_tokens": 3, "generated_tokens": 4, "candidates": 1, "reward_calls": 1,
-            "reward_tokens": 2, "decode_seconds": 0.5, "reward_seconds": 0.25, "wait_seconds": 0,
-            "settings": '{"model":"tiny","baselines":[]}',
-        }  # fmt: skip
-        columns, values = ", ".join(old), ", ".join(f":{name}" for name in old)
-        connection.execute(text(f"INSERT INTO jobs ({columns}) VALUES ({values})"), old)
+
+        def insert(table: str, **values: object) -> None:
+            columns = ", ".join(f'"{name}"' for name in values)
+            places = ", ".join(f":{name}" for name in values)
+            connection.execute(text(f"INSERT INTO {table} ({columns}) VALUES ({places})"), values)
+
+        then = "2026-01-02 03:04:05+00:00"
+        insert(
+            "jobs", id="job_old", status="succeeded", created_at=then, body_hash="x",
+            request_bytes=9, prompt_count=1, rounds=1, event_seq=0, prompt_tokens=3,
+            generated_tokens=4, candidates=1, reward_calls=1, reward_tokens=2, decode_seconds=0.5,
+            reward_seconds=0.25, wait_seconds=0, settings='{"model":"tiny","baselines":[]}',
+        )  # fmt: skip
+        insert("groups", id="g", job_id="job_old", woken_at=then)
+        insert(
+            "prompts", job_id="job_old", prompt_id="p1", index=0, group_id="g",
+            status="succeeded", fence=1, attempt=0, rounds_done=1, prompt_tokens=3, item="{}",
+        )  # fmt: skip
+        insert(
+            "iterations", job_id="job_old", prompt_id="p1", arm=0, k=1, final=True, n=1, tokens=4,
+            reward_calls=1, reward_tokens=2, mean=1.5, std=0, best=1.5, best_so_far=1.5,
+            decode_seconds=0, reward_seconds=0, wait_seconds=0, rewards="[1.5]", weights="[1.0]",
+            finish='["stop"]',
+        )  # fmt: skip
     with pytest.raises(StoreError, match="not up to date"):
         check(engine)
     migrate(engine)
     check(engine)
     with reading(sessions(engine)) as session:
         job = jobs.view(session, "job_old")
+        (row,) = trace.rows(session, "job_old", "p1", 0)
     assert job is not None
     assert (job.status, job.usage.generated_tokens, job.engine) == ("succeeded", 4, None)
+    assert (row.rewards, row.chosen) == ((1.5,), None)
     engine.dispose()
 
 

@@ -74,6 +74,7 @@ def test_a_round_without_method_numbers_has_none(
     with reading(store) as session:
         (row,) = trace.rows(session, claim.job_id, "p1", 0)
     assert (row.ess, row.lambda_, row.sigma2, row.kl_gaussian, row.step) == (None,) * 5
+    assert row.chosen is None
 
 
 def test_a_round_is_stored_once(store: Store, post: Post, take: Take, round_: Round) -> None:
@@ -142,6 +143,26 @@ def test_a_prompt_that_runs_shows_no_text_twice(
         assert trace.kept(session, claim.job_id, "p1", 0) == made
     assert first.responses == (made[0], made[2])
     assert second.responses == (made[4],)
+
+
+def test_an_answer_that_is_not_the_best_comes_first(
+    store: Store, post: Post, take: Take, round_: Round, drawn: Drawn
+) -> None:
+    claims = [take(post(1, keep=keep, top_k=2).group_ids[0]) for keep in ("all", "best", "all")]
+    made = [drawn(1, sample, reward, f"text {sample}") for sample, reward in enumerate((1, 0, 2))]
+    answer_first = [made[1], made[2]]
+    with store.begin() as session:
+        trace.append(session, claims[0], "p1", 0, round_(1, chosen=1), made)
+        trace.append(session, claims[1], "p1", 0, round_(1, chosen=1), answer_first)
+        trace.append(session, claims[2], "p1", 0, round_(1, chosen=0), made)
+    with reading(store) as session:
+        kept = [trace.kept(session, claim.job_id, "p1", 0) for claim in claims]
+        found = [results.read(session, claim.job_id, "p1") for claim in claims]
+        rows = [trace.rows(session, claim.job_id, "p1", 0)[0] for claim in claims]
+    assert kept == [[made[1], made[0], made[2]], answer_first, made]
+    assert [row.chosen for row in rows] == [1, 1, 0]
+    shown = [result.responses for result in found if result is not None]
+    assert shown == [tuple(answer_first), tuple(answer_first), (made[0], made[2])]
 
 
 def test_the_trace_holds_what_a_replay_needs(
