@@ -60,9 +60,12 @@ class _NoisyOutput(nn.Module):
 
 
 class Head:
-    """The tail of a causal language model, from hidden state to logits."""
+    """The tail of a causal language model, from hidden state to logits.
 
-    def __init__(self, model: Any) -> None:
+    ``weight``: [V, d] of the output layer, where it can be read by rows.
+    """
+
+    def __init__(self, model: Any, weight: Tensor | None = None) -> None:
         output = model.get_output_embeddings()
         place = next((name for name, child in model.named_children() if child is output), None)
         decoder = model.base_model_prefix
@@ -73,6 +76,7 @@ class Head:
             )
         self.dim: int = output.in_features
         self.device: torch.device = output_device(model)
+        self._weight = weight
         self._output = _NoisyOutput(output)
         # A shallow copy shares all weights; only its table of children is its own.
         self._tail = copy.copy(model)
@@ -87,6 +91,18 @@ class Head:
         self._output.added = None if added is None else added[:, None]
         logits: Tensor = self._tail(inputs_embeds=hidden[:, None], use_cache=False).logits
         return logits[:, -1]
+
+    def rows(self, tokens: Tensor) -> Tensor:
+        """f32[m, d] the output layer's weights of tokens i64[m].
+
+        Raises: ModelError: the output layer has none.
+        """
+        if self._weight is None:
+            raise ModelError(
+                "the output layer has no weight that can be read by rows, which noise in the shape of "
+                'the model\'s uncertainty needs: ask for proposal "mean"'
+            )
+        return self._weight[tokens].float()
 
     def prelogit(self, hidden: Tensor) -> Tensor:
         """[R, d] what enters the output layer for hidden states [R, d]: scaled, in some models."""

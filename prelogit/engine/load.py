@@ -19,6 +19,7 @@ from prelogit.engine.graphs.graph import GraphDecoder
 from prelogit.engine.head import Head, check_head
 from prelogit.engine.memory.device import plan_memory
 from prelogit.engine.memory.rows_limit import RowsLimit
+from prelogit.engine.output_rows import keep_output_weight
 from prelogit.engine.packed import pack, packable
 from prelogit.engine.place import find_device, find_device_map, find_dtype
 from prelogit.engine.read import read_model
@@ -167,11 +168,12 @@ def prepare(
     are packed.
     """
     fingerprint, ends = fingerprint_of(module), _end_tokens(module, tokenizer)
+    weight = keep_output_weight(module)
     if packable(module):
         pack(module)
     if scattered(module):
         bridge(module)
-    head = Head(module)
+    head = Head(module, weight)
     decoder = module.base_model
     check_head(head, decoder, module)
     way, kind = choose(module, attention, graphs)

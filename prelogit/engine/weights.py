@@ -10,14 +10,16 @@ from typing import Any
 from torch import Tensor
 
 
-def whole_weights(module: Any) -> Iterator[tuple[str, Tensor]]:
+def whole_weights(module: Any, *, only: str | None = None) -> Iterator[tuple[str, Tensor]]:
     """Name and value of each entry of the state dictionary, in the order of the names.
 
     A weight that accelerate keeps on the disk or in another memory is fetched, one that is
     sharded among processes is gathered: all of them must then walk through this together.
-    One weight at a time is held.
+    One weight at a time is held. ``only``: the entry of this name, and no other.
     """
     for name, weight in sorted(module.state_dict().items()):
+        if only not in (None, name):
+            continue
         owner, _, leaf = name.rpartition(".")
         with _fetched(module.get_submodule(owner)) if weight.is_meta else nullcontext():
             found = getattr(module.get_submodule(owner), leaf) if weight.is_meta else weight
