@@ -40,6 +40,10 @@ EXAMPLES = {
     "retry": ['prelogit retry "$JOB"'],
     "delete": ['prelogit delete "$JOB"'],
     "align": ['prelogit align --prompt "How do I make tea?" --n 8 --iterations 2'],
+    "judge": [
+        "prelogit judge ours.jsonl theirs.jsonl --prompts scripts/demo_prompts.jsonl "
+        "--url http://127.0.0.1:9000/v1 --model my-judge",
+    ],
     "value collect": [
         'prelogit value collect mine --prompt "How do I make tea?" --prompt "Why is the sky blue?"'
     ],

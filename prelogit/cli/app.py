@@ -10,6 +10,7 @@ from prelogit.cli.align import align
 from prelogit.cli.doctor import doctor
 from prelogit.cli.export import export
 from prelogit.cli.jobs import cancel, delete, jobs, retry, status
+from prelogit.cli.judge import judge
 from prelogit.cli.replay import replay
 from prelogit.cli.results import results
 from prelogit.cli.submit import submit
@@ -25,7 +26,8 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 COMMANDS = (
-    up, submit, status, jobs, results, trace, export, cancel, retry, delete, align, replay, doctor,
+    up, submit, status, jobs, results, trace, export, cancel, retry, delete, align, judge, replay,
+    doctor,
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)

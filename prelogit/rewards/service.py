@@ -14,6 +14,7 @@ from prelogit.rewards.caller import Caller, Patience
 from prelogit.rewards.protocol import Scores, check
 from prelogit.rewards.requests import bodies
 
+
 class ServiceReward:
     """A reward of a reward service as a ``Score``.
 
