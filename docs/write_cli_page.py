@@ -44,6 +44,10 @@ EXAMPLES = {
         "prelogit judge ours.jsonl theirs.jsonl --prompts scripts/demo_prompts.jsonl "
         "--url http://127.0.0.1:9000/v1 --model my-judge",
     ],
+    "evaluate": [
+        "prelogit evaluate scripts/demo_prompts.jsonl --out evaluation --limit 4 "
+        "--method aisp:n=8,iterations=3 --method bon --max-new-tokens 16"
+    ],
     "value collect": [
         'prelogit value collect mine --prompt "How do I make tea?" --prompt "Why is the sky blue?"'
     ],

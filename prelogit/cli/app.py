@@ -8,6 +8,7 @@ import typer
 
 from prelogit.cli.align import align
 from prelogit.cli.doctor import doctor
+from prelogit.cli.evaluate import evaluate
 from prelogit.cli.export import export
 from prelogit.cli.jobs import cancel, delete, jobs, retry, status
 from prelogit.cli.judge import judge
@@ -26,8 +27,8 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 COMMANDS = (
-    up, submit, status, jobs, results, trace, export, cancel, retry, delete, align, judge, replay,
-    doctor,
+    up, submit, status, jobs, results, trace, export, cancel, retry, delete, align, judge, evaluate,
+    replay, doctor,
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)

@@ -1,0 +1,1 @@
+"""Methods over a dataset, seeds and rewards, and the tables and figures that compare them."""
