@@ -27,8 +27,9 @@ def run_plan(engine: Engine, search: SearchId, plan: Plan) -> Rollouts:
     engine.add(search, plan)
     while True:
         for _, rollouts in engine.step():
-            if not isinstance(rollouts, Rollouts):  # what the engine ran out of
+            if isinstance(rollouts, MemoryShortError):
                 raise rollouts
+            assert isinstance(rollouts, Rollouts)  # noqa: S101 - the plan asks nothing
             return rollouts
 
 

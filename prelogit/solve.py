@@ -16,9 +16,11 @@ from prelogit.methods import METHODS
 from prelogit.rewards.protocol import Score
 from prelogit.search.course import Outcome, Scored, Search
 from prelogit.search.driver import Together, Verdict, run
-from prelogit.search.plan import Rollouts, SearchId, Shape
+from prelogit.search.guiding import Weighed
+from prelogit.search.plan import Question, Rollouts, SearchId, Shape
 from prelogit.text import conversation, encode
 from prelogit.value.use import Values, net_for, recorder_for
+from prelogit.weighing import weigh
 from prelogit.wire.jobs import JobRequest, PromptItem, Stop
 
 
@@ -44,11 +46,16 @@ Coherence = Callable[[list[dict[str, str]], str], float | None]
 
 
 class Callbacks(NamedTuple):
-    """Where rows and results go. A ``LeaseLostError`` from one of them abandons its prompt."""
+    """Where rows and results go. A ``LeaseLostError`` from one of them abandons its prompt.
+
+    on_question: prompt id; before each token of a method that picks them by the reward, whose one
+    round is long. "cancel" ends its responses where they stand.
+    """
 
     on_prompt: Callable[[str, int, int], None]  # prompt id, window, dim; before the first round
     on_iteration: Callable[[str, int, Iteration, tuple[Candidate, ...]], Verdict]
     on_result: Callable[[Result], None]  # once a prompt, unless it was abandoned
+    on_question: Callable[[str], Verdict] = lambda prompt_id: "continue"
 
 
 async def solve(
@@ -130,6 +137,10 @@ async def solve(
             )
         return Scored(texts, scores.rewards, scores.seconds, scores.calls, scores.tokens)
 
+    async def weighed(search: SearchId, question: Question) -> Weighed:
+        messages = conversation(by_id[search.prompt].item)
+        return await weigh(score, model.tokenizer, messages, question)
+
     ended: dict[str, dict[int, Outcome]] = {}
 
     def on_end(search: SearchId, outcome: Outcome) -> None:
@@ -159,11 +170,13 @@ async def solve(
         searches,
         engine,
         judge,
+        weighed,
         together=Together(request.method.batch_size, model.max_rows),
         on_iteration=lambda search, row, kept: callbacks.on_iteration(
             search.prompt, search.arm, row, kept
         ),
         on_end=on_end,
+        on_question=lambda search: callbacks.on_question(search.prompt),
     )
 
 

@@ -57,6 +57,21 @@ class Seconds(Record):
         )
 
 
+class Guided(Record):
+    """What a round says besides, each of whose tokens the method picked by the reward (ARGS).
+
+    ``scored_partials``: texts of candidates that were scored on the way, equal ones of a step once;
+    they are no samples. ``token_sampled``, ``token_exact``: as ``Kl`` describes them, the means over
+    the round's responses, which are draws from the method's own distribution; None where they are
+    not finite. ``cut``: the limit of ``stop`` that ended responses where they stood.
+    """
+
+    scored_partials: int
+    token_sampled: float | None = None
+    token_exact: float | None = None
+    cut: StopReason | None = None
+
+
 class Iteration(Record):
     """One round of n candidates, as the trace shows it.
 
@@ -68,7 +83,8 @@ class Iteration(Record):
     prior, ``step`` how far the mean moved towards the weighted noise (1 in the paper,
     0 in a round that does not move it). ``chosen`` is the sample (from 0) that the method made
     its answer, ``None`` where the best candidate is the answer. ``tokens`` were generated, ``reward_tokens`` were read
-    by the reward (0 where it does not say) in ``reward_calls`` requests.
+    by the reward (0 where it does not say) in ``reward_calls`` requests. ``guided`` is there where
+    the method picked every token by the reward.
     """
 
     k: int
@@ -90,6 +106,7 @@ class Iteration(Record):
     reward_tokens: int = 0
     seconds: Seconds
     final: bool = False
+    guided: Guided | None = None
 
 
 class Trace(Record):
@@ -113,7 +130,8 @@ class Kl(Record):
 
     ``gaussian``: closed form, of the final proposal from the prior. ``token_sampled``:
     log-ratio summed along one response drawn from the aligned model (App. C.6).
-    ``token_exact``: the sum of exact per-token KLs along the same response.
+    ``token_exact``: the sum of exact per-token KLs along the same response. Of a method that
+    picks every token by the reward: the means over its own responses.
     """
 
     gaussian: float | None = None

@@ -6,6 +6,7 @@ Dimensions: R live rows of all seats, d width of the pre-logits, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,13 +16,24 @@ from prelogit.engine.climb import climbed, keep_states
 from prelogit.engine.graphs.drawing import drawn_static, takes
 from prelogit.engine.graphs.static_draw import StaticDraw
 from prelogit.engine.head import Head
+from prelogit.engine.offer import Offer, top_k
 from prelogit.engine.work import Seat, names
 from prelogit.noise import normal_rows, uniform_rows
-from prelogit.search.plan import Gaussian, Greedy, NoiseKey, TopP
+from prelogit.search.plan import Gaussian, Greedy, NoiseKey, TopK, TopP
 
 
-def draw(head: Head, seats: Sequence[Seat], static: StaticDraw | None = None) -> Tensor:
-    """i64[R]: the next token of each row, in the order of the seats; read it before the next call.
+class Drawn(NamedTuple):
+    """What one call drew; read the tokens before the next one.
+
+    offers: by the seat's place, where the method picks; the tokens of its rows mean nothing.
+    """
+
+    tokens: Tensor  # i64[R], rows in the order of the seats
+    offers: dict[int, Offer]
+
+
+def draw(head: Head, seats: Sequence[Seat], static: StaticDraw | None = None) -> Drawn:
+    """The next token of each row.
 
     Args: static: does noise, logits and argmax in one replay, in the steps that it takes.
     """
@@ -30,14 +42,14 @@ def draw(head: Head, seats: Sequence[Seat], static: StaticDraw | None = None) ->
     keep_states(head, hidden, seats, rows)
     if static is not None and takes(static, seats):
         logits, greedy = drawn_static(static, hidden, seats)
-        return _pick(logits, seats, rows, greedy)
+        return Drawn(_pick(logits, seats, rows, greedy), _offers(logits, seats, rows))
     added = climbed(head, hidden, seats, rows, _added(seats, rows, head))
     logits = head.logits(hidden, added)
     tokens = _pick(logits, seats, rows)
     for seat, span in zip(seats, rows, strict=True):
         if seat.work.plan.measure_kl:
             _measure(head, seat, logits[span], tokens[span])
-    return tokens
+    return Drawn(tokens, _offers(logits, seats, rows))
 
 
 def _spans(seats: Sequence[Seat]) -> list[slice]:
@@ -116,12 +128,11 @@ def _pick(
         match seat.work.plan.pick:
             case TopP() as how:
                 alike.setdefault((how.temperature, how.top_p), []).append((how, seat, span))
-            case Greedy():
+            case Greedy() | TopK():
                 pass
-    sampling = sum(len(members) for members in alike.values())
     if greedy is not None:
         tokens = greedy
-    elif sampling < len(seats):
+    elif any(isinstance(seat.work.plan.pick, Greedy) for seat in seats):
         tokens = pick.greedy(logits)
     else:
         tokens = torch.empty(len(logits), dtype=torch.long, device=logits.device)
@@ -134,6 +145,15 @@ def _pick(
             place = torch.tensor(rows, device=logits.device)
         tokens[place] = pick.top_p(logits[place], temperature, mass, uniform)
     return tokens
+
+
+def _offers(logits: Tensor, seats: Sequence[Seat], spans: Sequence[slice]) -> dict[int, Offer]:
+    """The candidates of the seats whose method picks."""
+    return {
+        place: top_k(logits[span], seat.work.plan.pick.k)
+        for place, (seat, span) in enumerate(zip(seats, spans, strict=True))
+        if isinstance(seat.work.plan.pick, TopK)
+    }
 
 
 def _measure(head: Head, seat: Seat, logits: Tensor, tokens: Tensor) -> None:

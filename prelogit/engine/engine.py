@@ -2,6 +2,8 @@
 
 A plan's samples are opened as groups of rows as soon as there is room; a sample that ends
 leaves at once; a plan whose samples have all ended comes out. Nothing waits for the longest.
+Where a plan's method picks the tokens, its rows pause with a question until they are answered,
+and the others go on.
 Room is counted in rows and in bytes. Where memory runs out all the same, the rows are halved
 and what was live is decoded anew: noise is a function of its name, so the tokens are the same.
 """
@@ -11,22 +13,22 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from itertools import count
 
 import torch
-from torch import Tensor
 
 from prelogit.core.errors import MemoryShortError
 from prelogit.core.memory import MemoryPlan
 from prelogit.engine.decoder import Decoder
-from prelogit.engine.draw import draw
 from prelogit.engine.graphs.graph import GraphDecoder
 from prelogit.engine.head import Head
 from prelogit.engine.memory.device import give_memory_back, ran_out
 from prelogit.engine.memory.room import Room, clear_storage, too_large
 from prelogit.engine.memory.rows_limit import RowsLimit
 from prelogit.engine.prefix import Group, Prefix
+from prelogit.engine.turn import answer, record, take_turn
 from prelogit.engine.work import Seat, Work
-from prelogit.search.plan import Plan, Rollouts, SearchId
+from prelogit.search.plan import Choice, Plan, Question, Rollouts, SearchId
 
 log = logging.getLogger("prelogit.engine")
 
@@ -36,7 +38,7 @@ _SMALLEST_PIECE = 16
 # How often a plan may run out of memory on a single row before it is given up.
 _TRIES_ALONE = 2
 
-Done = tuple[SearchId, Rollouts | MemoryShortError]
+Done = tuple[SearchId, Rollouts | MemoryShortError | Question]
 
 
 class Engine:
@@ -59,13 +61,16 @@ class Engine:
         self._prefixes: dict[str, Prefix] = {}  # the one used longest ago first
         self._waiting: list[Work] = []
         self._live: list[Seat] = []
+        self._numbers = count()
+        self._stuck = False  # whether what waits for room has found none
 
     def admit(self, prompt: str, token_ids: Sequence[int]) -> None:
         """Make a prompt known; its keys and values are computed when first needed."""
         self._prompts[prompt] = token_ids
 
     def drop(self, search: SearchId) -> None:
-        """Forget whatever is queued or decoded for a search."""
+        """Forget whatever is queued, decoded or asked for a search."""
+        self._stuck = False
         self._waiting = [work for work in self._waiting if work.search != search]
         for seat in self._live:
             if seat.work.search == search:
@@ -79,13 +84,22 @@ class Engine:
 
     def add(self, search: SearchId, plan: Plan) -> None:
         """Queue a plan. Methods go before baselines, so that progress shows where users look."""
+        self._stuck = False
         self._waiting.append(Work(search, plan, self._head.device))
         self._waiting.sort(key=lambda work: min(work.search.arm, 1))  # stable
 
+    def answer(self, question: Question, choice: Choice) -> None:
+        """Let the rows of a question go on with these tokens.
+
+        An answer that nobody waits for any more does nothing: its search was dropped, or is decoded
+        anew for want of memory and asks again.
+        """
+        answer(self._live, question, choice)
+
     @property
     def busy(self) -> bool:
-        """Whether a step would do anything."""
-        return bool(self._waiting or self._live)
+        """Whether a step would do anything; where all rows wait for answers, it would not."""
+        return not all(seat.waits for seat in self._live) or bool(self._waiting and not self._stuck)
 
     @property
     def rows(self) -> int:
@@ -95,9 +109,10 @@ class Engine:
 
     @torch.inference_mode()
     def step(self) -> list[Done]:
-        """One token for every live row; returns the plans that are complete now.
+        """One token for every row that waits for no answer; returns the plans that are complete now.
 
-        A plan that memory does not suffice for comes back with the error instead.
+        A plan that memory does not suffice for comes back with the error instead; one whose
+        method must pick, with the question.
         """
         done: list[Done] = []
         stepped: list[Work] = []
@@ -105,7 +120,8 @@ class Engine:
         try:
             self._open(done)
             stepped = list({id(seat.work): seat.work for seat in self._live}.values())
-            self._advance()
+            self._stuck = all(seat.waits for seat in self._live)
+            done += self._advance()
         except Exception as error:
             if not ran_out(error):
                 raise
@@ -171,41 +187,24 @@ class Engine:
         self._prefixes[prompt] = prefix
         return prefix
 
-    def _advance(self) -> None:
-        """One token for every live row."""
-        seats = list(self._live)
+    def _advance(self) -> list[tuple[SearchId, Question]]:
+        """One token for every row that waits for no answer; what is asked for others."""
+        seats = [seat for seat in self._live if not seat.waits]
         rows = [seat.group.live for seat in seats]
         start = time.perf_counter()
         try:
-            if seats:
-                self._forward(draw(self._head, seats, self._static))
+            turn = take_turn(self._head, seats, self._static, self._numbers)
+            groups, tokens = record(self._decoder, turn, self._ends)
+            self._live = [seat for seat in self._live if seat.group.live]
+            if groups:
+                self._decoder.forward(groups, torch.cat(tokens).to(self._head.device))
         finally:
             spent = time.perf_counter() - start
             for seat, m in zip(seats, rows, strict=True):
                 seat.work.decode_seconds += spent * m / sum(rows)
             for work in {id(seat.work): seat.work for seat in seats}.values():
                 work.live_seconds += spent
-
-    def _forward(self, tokens: Tensor) -> None:
-        """Record the tokens, let the ended rows go, and run the model on the others."""
-        told = tokens.cpu()
-        kept: list[Tensor] = []
-        first = 0
-        for work, group, _ in self._live:
-            m, step = group.live, group.decoded + 1
-            mine = told[first : first + m]
-            ends = torch.tensor([token in self._ends for token in mine.tolist()])
-            work.record(group.sample, step, mine, ends)
-            last = step == work.plan.max_new_tokens
-            rows = [] if last else [row for row, end in enumerate(ends.tolist()) if not end]
-            if len(rows) < m:
-                self._decoder.keep(group, rows)
-            index = torch.tensor(rows, dtype=torch.long, device=tokens.device)
-            kept.append(tokens[first : first + m][index])
-            first += m
-        self._live = [seat for seat in self._live if seat.group.live]
-        if self._live:
-            self._decoder.forward([seat.group for seat in self._live], torch.cat(kept))
+        return turn.asked
 
     def _recover(self, *, opening: bool) -> list[Done]:
         """Put back what was live, free what can be freed, and go on with half the rows.
@@ -217,6 +216,7 @@ class Engine:
         first = self._waiting[:1] if opening else []
         again = [seat.work for seat in self._live if self._put_back(seat)]
         self._live = []
+        self._stuck = False
         order = [*first, *again, *self._waiting]
         self._waiting = list({id(work): work for work in order}.values())
         self._prefixes.clear()

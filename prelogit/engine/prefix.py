@@ -34,6 +34,8 @@ class Group:
         self.sample = list(samples)  # which sample each live row is
         self.capacity = capacity  # most tokens the suffix can hold
         self.decoded = 0  # suffix tokens that have passed through the model
+        self.asked: int | None = None  # the question that these rows wait for an answer to
+        self.told: Tensor | None = None  # i64[m] on CPU: the answer, until the model has read it
         self.hidden = prefix.hidden.expand(len(samples), -1)  # [m, d], input of the next pick
 
     @property

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from prelogit.engine.prefix import Group
 from prelogit.noise import Rows, key_words, normal_rows, rows_of
-from prelogit.search.plan import Gaussian, NoiseKey, Plan, Rollouts, SearchId
+from prelogit.search.plan import Gaussian, NoiseKey, Plan, Rollouts, SearchId, TopK
 
 
 class Work:
@@ -62,15 +62,20 @@ class Work:
         return bool(again)
 
     def record(self, samples: list[int], step: int, tokens: Tensor, ends: Tensor) -> None:
-        """Store this step's tokens (CPU); ``ends`` marks the end tokens among them."""
+        """Store this step's tokens (CPU); ``ends`` marks the end tokens among them.
+
+        A token of -1 is none: the sample ends with those before.
+        """
+        cut = tokens < 0
         self.token_ids[samples, step - 1] = tokens
-        self.length[samples] = step
+        self.length[samples] = step - cut.int()
         self.stopped[samples] = ends
-        self.over[samples] = ends if step < self.plan.max_new_tokens else torch.ones_like(ends)
+        self.over[samples] = ends | cut | (step == self.plan.max_new_tokens)
 
     def rollouts(self) -> Rollouts:
         """What the plan's method is told."""
         plan = self.plan
+        measured = plan.measure_kl or isinstance(plan.pick, TopK)
         return Rollouts(
             token_ids=self.token_ids,
             length=self.length,
@@ -78,8 +83,8 @@ class Work:
             u_dot_noise=self.dot + self._unseen_dot(),
             decode_seconds=self.decode_seconds,
             live_seconds=self.live_seconds,
-            log_ratio=self.log_ratio if plan.measure_kl else None,
-            kl=self.kl if plan.measure_kl else None,
+            log_ratio=self.log_ratio if measured else None,
+            kl=self.kl if measured else None,
             hidden=self.hidden,
         )
 
@@ -114,6 +119,11 @@ class Seat(NamedTuple):
     work: Work
     group: Group
     samples: tuple[int, ...]
+
+    @property
+    def waits(self) -> bool:
+        """Whether its rows stand still until a question is answered."""
+        return self.group.asked is not None
 
 
 def names(seats: Sequence[tuple[NoiseKey, Seat]], device: torch.device) -> Rows:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from prelogit.core.ranking import distinct, rank
 from prelogit.core.records import Candidate, FinishReason, Iteration, Kl, Seconds, StopReason
-from prelogit.search.plan import Method, Plan, Rollouts, Shape
+from prelogit.search.guiding import Guiding, Weighed
+from prelogit.search.plan import Choice, Method, Plan, Question, Rollouts, Shape
 from prelogit.search.stop import why_stop
 from prelogit.wire.jobs import Stop
 
@@ -63,6 +64,7 @@ class Course:
         self.kept = rank(search.kept, self.rows)
         self.stopped: StopReason | None = None
         self.asked = 0.0  # when the plan under way was asked for
+        self.guiding = Guiding()
 
     def ask(self) -> Plan | None:
         """The next plan, or None when the method is done or a limit ends it before."""
@@ -78,6 +80,15 @@ class Course:
         plan: Plan | None = self.search.method.target(self.state, self.search.params)
         return plan
 
+    def stop(self, question: Question) -> Choice | None:
+        """The answer that ends the question's rows, where a budget is used up; None: go on."""
+        return self.guiding.stop(question, self.search.stop, self.rows)
+
+    def choose(self, question: Question, weighed: Weighed) -> Choice:
+        """The method's answer to a question."""
+        search = self.search
+        return self.guiding.choose(search.method, self.state, question, weighed, search.params)
+
     def tell(self, rollouts: Rollouts, scored: Scored) -> tuple[Iteration, tuple[Candidate, ...]]:
         """Update method, trace and kept candidates; returns the row and what to store with it."""
         k, rewards = len(self.rows) + 1, scored.rewards
@@ -88,6 +99,8 @@ class Course:
         values = [candidate.reward for candidate in drawn]
         best = max(values)
         elapsed = time.perf_counter() - self.asked
+        guiding, self.guiding = self.guiding, Guiding()
+        reward_seconds = guiding.seconds + scored.seconds
         row = Iteration(
             k=k,
             mean=float(rewards.mean()),
@@ -104,15 +117,16 @@ class Course:
             weights=info.weights,
             finish=tuple(candidate.finish_reason for candidate in drawn),
             tokens=int(rollouts.length.sum()),
-            reward_calls=scored.calls,
-            reward_tokens=scored.tokens,
+            reward_calls=guiding.calls + scored.calls,
+            reward_tokens=guiding.tokens + scored.tokens,
             seconds=Seconds(
                 decode=rollouts.decode_seconds,
-                reward=scored.seconds,
+                reward=reward_seconds,
                 # Neither decoded nor scored: waiting for room in the batch or for the loop.
-                wait=max(0.0, elapsed - rollouts.live_seconds - scored.seconds),
+                wait=max(0.0, elapsed - rollouts.live_seconds - reward_seconds),
             ),
             final=info.final,
+            guided=guiding.told(rollouts),
         )
         self.rows.append(row)
         self.kept = rank([*self.kept, *drawn], self.rows)
@@ -124,15 +138,21 @@ class Course:
     def outcome(self, ending: Ending, *, kl: Kl | None = None, error: str | None = None) -> Outcome:
         """How it ended."""
         search = self.search
-        last = self.rows[-1].kl_gaussian if self.rows else None
+        last = self.rows[-1] if self.rows else None
+        guided = last.guided if last else None
         return Outcome(
             ending,
             tuple(self.rows),
             tuple(self.kept),
-            kl or Kl(gaussian=last),
+            kl
+            or Kl(
+                gaussian=last.kl_gaussian if last else None,
+                token_sampled=guided.token_sampled if guided else None,
+                token_exact=guided.token_exact if guided else None,
+            ),
             search.method.warn(self.rows, search.params, search.shape),
             error,
-            self.stopped,
+            self.stopped or (guided.cut if guided else None),
         )
 
 

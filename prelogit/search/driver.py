@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Literal, NamedTuple, Protocol
 
 from prelogit.core.errors import LeaseLostError, MemoryShortError, RewardError
 from prelogit.core.records import Candidate, Iteration, Kl
 from prelogit.search.course import Course, Ending, Outcome, Scored, Search
-from prelogit.search.plan import Plan, Rollouts, SearchId
+from prelogit.search.guiding import Weighed, ended
+from prelogit.search.plan import Choice, Plan, Question, Rollouts, SearchId
 
 Verdict = Literal["continue", "cancel", "abandon"]
 
@@ -29,8 +31,12 @@ class Engine(Protocol):
     def add(self, search: SearchId, plan: Plan) -> None:
         """Queue a plan."""
 
-    def step(self) -> Sequence[tuple[SearchId, Rollouts | MemoryShortError]]:
-        """One token for every live row; returns the plans that are complete now, or hopeless."""
+    def step(self) -> Sequence[tuple[SearchId, Rollouts | MemoryShortError | Question]]:
+        """One token for every row that waits for no answer; returns the plans that are complete
+        now, or hopeless, and what is asked."""
+
+    def answer(self, question: Question, choice: Choice) -> None:
+        """Let the rows of a question go on; an answer that nobody waits for does nothing."""
 
     def drop(self, search: SearchId) -> None:
         """Forget whatever is queued or decoded for a search."""
@@ -50,52 +56,67 @@ class Together(NamedTuple):
 _MOST = 4
 
 Judge = Callable[[SearchId, Rollouts], Awaitable[Scored]]
+Weigh = Callable[[SearchId, Question], Awaitable[Weighed]]
 OnIteration = Callable[[SearchId, Iteration, tuple[Candidate, ...]], Verdict]
 OnEnd = Callable[[SearchId, Outcome], None]
+OnQuestion = Callable[[SearchId], Verdict]
 
 
 async def run(
     searches: Mapping[SearchId, Search],
     engine: Engine,
     judge: Judge,
+    weigh: Weigh | None = None,
     *,
     together: Together,
     on_iteration: OnIteration,
     on_end: OnEnd,
+    on_question: OnQuestion = lambda search: "continue",
 ) -> None:
     """Search until every search has ended; prompts begin in the order of ``searches``.
 
     A prompt's arms end together when its method fails, is cancelled or abandoned. A
     ``RewardError``, and a plan that memory does not suffice for, fail their own search; any
     other exception ends the run.
-    """
-    driver = _Driver(searches, engine, together, on_iteration, on_end)
-    pending: set[asyncio.Task[tuple[SearchId, Rollouts, Scored | RewardError]]] = set()
 
-    async def judged(
-        search: SearchId, rollouts: Rollouts
-    ) -> tuple[SearchId, Rollouts, Scored | RewardError]:
+    Args: weigh: for methods that pick every token. on_question: asked before each of their tokens;
+          "cancel" ends the responses where they stand.
+    """
+    driver = _Driver(searches, engine, together, on_iteration, on_end, on_question)
+    pending: set[asyncio.Task[Callable[[], None]]] = set()
+
+    async def judged(search: SearchId, rollouts: Rollouts) -> Callable[[], None]:
         try:
-            return search, rollouts, await judge(search, rollouts)
+            return partial(driver.told, search, rollouts, await judge(search, rollouts))
         except RewardError as error:
-            return search, rollouts, error
+            return partial(driver.failed, search, error)
+
+    async def weighed(search: SearchId, question: Question) -> Callable[[], None]:
+        assert weigh is not None  # noqa: S101 - who runs such a method has one
+        try:
+            return partial(driver.weighed, search, question, await weigh(search, question))
+        except RewardError as error:
+            return partial(driver.failed, search, error)
 
     try:
         driver.begin()
         while engine.busy or pending:
             if engine.busy:
-                for search, rollouts in await asyncio.to_thread(engine.step):
-                    if isinstance(rollouts, MemoryShortError):
-                        driver.refused(search, rollouts)
+                for search, came in await asyncio.to_thread(engine.step):
+                    if isinstance(came, MemoryShortError):
+                        driver.failed(search, came)
+                    elif isinstance(came, Question):
+                        if driver.asked(search, came):
+                            pending.add(asyncio.create_task(weighed(search, came)))
                     elif search in driver.measuring:
-                        driver.measured(search, rollouts)
+                        driver.measured(search, came)
                     else:
-                        pending.add(asyncio.create_task(judged(search, rollouts)))
+                        pending.add(asyncio.create_task(judged(search, came)))
                 done = {task for task in pending if task.done()}
             else:
                 done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                driver.told(*task.result())
+                task.result()()
                 pending.discard(task)
             driver.begin()
     finally:
@@ -115,7 +136,9 @@ class _Driver:
         together: Together,
         on_iteration: OnIteration,
         on_end: OnEnd,
+        on_question: OnQuestion,
     ) -> None:
+        self._on_question = on_question
         self._arms: dict[str, list[SearchId]] = {}  # that have not ended, by prompt
         for search in searches:
             self._arms.setdefault(search.prompt, []).append(search)
@@ -149,12 +172,9 @@ class _Driver:
         else:
             self._engine.add(search, plan)
 
-    def told(self, search: SearchId, rollouts: Rollouts, scored: Scored | RewardError) -> None:
+    def told(self, search: SearchId, rollouts: Rollouts, scored: Scored) -> None:
         """Tell the method, report the row, and go on unless the report says otherwise."""
         if (course := self.courses.get(search)) is None:  # ended with its prompt meanwhile
-            return
-        if isinstance(scored, RewardError):
-            self._stop(search, "failed", str(scored))
             return
         row, kept = course.tell(rollouts, scored)
         try:
@@ -169,10 +189,33 @@ class _Driver:
             case "abandon":
                 self._stop(SearchId(search.prompt), "abandoned")
 
-    def refused(self, search: SearchId, error: MemoryShortError) -> None:
-        """The device's memory does not suffice for this plan."""
+    def failed(self, search: SearchId, error: RewardError | MemoryShortError) -> None:
+        """The reward does not answer, or the device's memory does not suffice for the plan."""
         if search in self.courses:
             self._stop(search, "failed", str(error))
+
+    def asked(self, search: SearchId, question: Question) -> bool:
+        """Whether a question's candidates must be scored; else it is settled here."""
+        if (course := self.courses.get(search)) is None:
+            return False
+        try:
+            verdict = self._on_question(search)
+        except LeaseLostError:
+            verdict = "abandon"
+        if verdict == "abandon":
+            self._stop(SearchId(search.prompt), "abandoned")
+            return False
+        choice = course.stop(question)
+        if choice is None and verdict == "cancel" and question.step > 1:
+            choice = ended(question)
+        if choice is not None:
+            self._engine.answer(question, choice)
+        return choice is None
+
+    def weighed(self, search: SearchId, question: Question, weighed: Weighed) -> None:
+        """Have the method pick, and its rows go on."""
+        if (course := self.courses.get(search)) is not None:
+            self._engine.answer(question, course.choose(question, weighed))
 
     def measured(self, search: SearchId, rollouts: Rollouts) -> None:
         """The KL of one draw from the aligned model is there: the search is complete."""

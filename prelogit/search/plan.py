@@ -60,8 +60,14 @@ class TopP(NamedTuple):
     key: NoiseKey
 
 
+class TopK(NamedTuple):
+    """The method picks, of the k most likely tokens: the row waits for its answer."""
+
+    k: int
+
+
 Control = Gaussian | Ascend | None
-Pick = Greedy | TopP
+Pick = Greedy | TopP | TopK
 
 
 class Plan(NamedTuple):
@@ -88,9 +94,31 @@ class Rollouts(NamedTuple):
     u_dot_noise: Tensor  # f64[n]: sum over all tau steps of u_t . v_t, ended samples too
     decode_seconds: float  # prefill, and this plan's share (by rows) of the steps it took part in
     live_seconds: float  # wall time of those steps, shared with other plans
-    log_ratio: Tensor | None = None  # f64[n]: sum_t log P(y_t) - log P_base(y_t), with measure_kl
-    kl: Tensor | None = None  # f64[n]: sum_t KL(P || P_base), with measure_kl
+    # f64[n]: sum_t log P(y_t) - log P_base(y_t); with measure_kl, or told by the method that picks
+    log_ratio: Tensor | None = None
+    kl: Tensor | None = None  # f64[n]: sum_t KL(P || P_base), likewise
     hidden: Tensor | None = None  # [n, T, d] in the model's dtype, with keep_hidden
+
+
+class Question(NamedTuple):
+    """Which token comes next? Asked of the method for m rows of its plan, which wait. All on CPU."""
+
+    number: int  # names it to the engine that asked
+    sample: Tensor  # i64[m]: the sample that each row is
+    step: int  # the place of the token that is asked for, from 1
+    before: Tensor  # i64[m, step - 1]: the tokens so far
+    token_ids: Tensor  # i64[m, k]: the candidates, the most likely first
+    log_p: Tensor  # f64[m, k]: their log-probabilities under the model, at temperature 1
+    tokens: int  # decoded of the whole plan so far
+    decode_seconds: float  # of the whole plan so far
+
+
+class Choice(NamedTuple):
+    """The answer: each row's token, and how far from the model the rows' distributions are."""
+
+    token_ids: Tensor  # i64[m]; -1 ends a row where it stands
+    log_ratio: Tensor  # f64[m]: log P(token) - log P_base(token)
+    kl: Tensor  # f64[m]: KL(P || P_base) of this step
 
 
 class Info(NamedTuple):
@@ -124,7 +152,9 @@ class Method(NamedTuple):
     tell(state, rollouts, rewards f64[n], params) -> (state, Info);
     restore(rows, params, shape) -> the state after those rows, without a forward pass;
     target(state, params) -> Plan of one draw from the aligned model (for its KL), or None;
-    warn(rows, params, shape) -> what a user should know of the finished search.
+    warn(rows, params, shape) -> what a user should know of the finished search;
+    choose(state, question, rewards f64[m, k], params) -> Choice, where a plan's pick is ``TopK``:
+    the rewards are those of the texts that the candidates would make.
     """
 
     params: type[Any]
@@ -134,3 +164,4 @@ class Method(NamedTuple):
     restore: Callable[[Sequence[Iteration], Any, Shape], Any]
     target: Callable[[Any, Any], Plan | None]
     warn: Callable[[Sequence[Iteration], Any, Shape], tuple[str, ...]]
+    choose: Callable[[Any, Question, Tensor, Any], Choice] | None = None

@@ -95,7 +95,7 @@ def test_rows_that_sample_alike_are_picked_in_one_call(
         TopP(0.6, 0.9, key._replace(seed=3)),
     ]
     seats = [seat(model, None, how, [0, 5, 2], decoded=i) for i, how in enumerate(likes)]
-    alone = torch.cat([draw.draw(model.head, [one]) for one in seats])
+    alone = torch.cat([draw.draw(model.head, [one]).tokens for one in seats])
     calls: list[tuple[int, float, float]] = []
     real = pick.top_p
 
@@ -104,5 +104,5 @@ def test_rows_that_sample_alike_are_picked_in_one_call(
         return real(logits, temperature, mass, uniform)
 
     monkeypatch.setattr(pick, "top_p", counted)
-    assert torch.equal(draw.draw(model.head, seats), alone)
+    assert torch.equal(draw.draw(model.head, seats).tokens, alone)
     assert calls == [(6, 0.6, 0.9), (3, 1.0, 0.8)]

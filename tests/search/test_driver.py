@@ -12,7 +12,7 @@ from prelogit.core.records import Candidate, Iteration
 from prelogit.methods import METHODS
 from prelogit.search.course import Outcome, Scored, Search
 from prelogit.search.driver import Together, Verdict, run
-from prelogit.search.plan import Plan, Rollouts, SearchId, Shape
+from prelogit.search.plan import Choice, Plan, Question, Rollouts, SearchId, Shape
 from prelogit.wire.params import AISP, BestOfN
 
 
@@ -38,6 +38,9 @@ class Toy:
 
     def drop(self, search: SearchId) -> None:
         self.plans = [pair for pair in self.plans if pair[0] != search]
+
+    def answer(self, question: Question, choice: Choice) -> None:
+        raise AssertionError("nothing is asked")
 
     def step(self) -> list[tuple[SearchId, Rollouts | MemoryShortError]]:
         search, plan = self.plans.pop(0)
