@@ -45,6 +45,7 @@ def align(
     on_iteration: Callable[[str, int, Iteration], None] | None = None,
     home: Path | str | None = None,
     coherence: bool = True,
+    nll: bool = True,
 ) -> list[AlignedResult]:
     """Search the answers that the reward likes best, without a service.
 
@@ -55,6 +56,7 @@ def align(
              reward: from ``load_reward``. on_iteration: told prompt id, arm (0 is the method)
              and row after every round. home: where value networks lie; None: PRELOGIT_HOME.
              coherence: measure it, where the packaged sentence embeddings are installed.
+             nll: measure that of each answer under the model, the baselines' too.
     Returns: one result a prompt; a prompt that cannot be run has status "failed" and its reason.
     Raises:  pydantic.ValidationError: names the field. InputError: the method names a value network
              that is not there or another model's. RewardError never: it fails its prompt.
@@ -108,6 +110,7 @@ def align(
             callbacks,
             values=Values(home, paths=True),
             coherence=packaged_coherence if coherence else None,
+            nll=nll,
             on_outcomes=collect,
         )
 

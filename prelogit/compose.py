@@ -37,8 +37,13 @@ def composed(
     reward_model: ModelRef | None,
     prompt_tokens: int,
     coherence: Callable[[str], float | None],
+    nlls: Sequence[float | None] = (),
 ) -> Result:
-    """The prompt's answer with its costs; ``outcomes`` by arm, the method's first."""
+    """The prompt's answer with its costs; ``outcomes`` by arm, the method's first.
+
+    ``nlls``: of each arm's answer, likewise; empty: they were not measured.
+    """
+    nlls = nlls or [None] * len(outcomes)
     method = outcomes[0]
     best = method.kept[0] if method.kept else None
     samples = sum(len(row.rewards) for row in method.rows)
@@ -53,12 +58,13 @@ def composed(
         stopped=method.stopped,
         reward=best.reward if best else None,
         baselines=tuple(
-            _baseline(params, outcome, best, samples)
-            for params, outcome in zip(request.baselines, outcomes[1:], strict=True)
+            _baseline(params, outcome, best, samples).model_copy(update={"nll": nll})
+            for params, outcome, nll in zip(request.baselines, outcomes[1:], nlls[1:], strict=True)
         ),
         kl=method.kl,
         diversity=diversity(best.token_ids) if best else None,
         coherence=coherence(best.text) if best else None,
+        nll=nlls[0],
         samples=samples,
         iterations=len(method.rows),
         prompt_tokens=prompt_tokens,

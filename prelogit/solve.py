@@ -11,6 +11,7 @@ from typing import NamedTuple
 from prelogit.compose import composed, failed
 from prelogit.core.errors import InputError, LeaseLostError
 from prelogit.core.records import Candidate, Iteration, ModelRef, Result
+from prelogit.engine.likelihood import measured_nll
 from prelogit.engine.load import Model
 from prelogit.methods import METHODS
 from prelogit.rewards.protocol import Score
@@ -67,6 +68,7 @@ async def solve(
     *,
     values: Values | None = None,
     coherence: Coherence | None = None,
+    nll: bool = False,
     on_outcomes: Callable[[Result, Sequence[Outcome]], None] = lambda result, outcomes: None,
 ) -> None:
     """Search all prompts of one batch at once; every prompt ends by one call of on_result.
@@ -75,7 +77,7 @@ async def solve(
     leaves the others alone. ``request`` has its defaults filled in. ``on_outcomes`` is told
     after on_result what each arm ended with (nothing for a prompt that could not be run).
     ``values``: where value networks lie; None: in PRELOGIT_HOME. ``coherence`` is measured of
-    each answer; None: not at all.
+    each answer; None: not at all. ``nll``: whether that of each arm's answer is.
 
     Raises: InputError: the value network that the method names is not there, or another model's.
     """
@@ -148,10 +150,13 @@ async def solve(
         mine[search.arm] = outcome
         if len(mine) < len(arms):
             return
-        engine.release(search.prompt)
         outcomes = [mine[arm] for arm in range(len(arms))]
+        prefix = engine.prefix(search.prompt)
+        engine.release(search.prompt)
         if any(one.ending == "abandoned" for one in outcomes):
             return
+        answers = [one.kept[0].token_ids if one.kept else () for one in outcomes]
+        prompt = prompts[search.prompt]
         job = by_id[search.prompt]
         messages = conversation(job.item)
         result = composed(
@@ -161,8 +166,9 @@ async def solve(
             outcomes,
             model=model.ref,
             reward_model=reward_model[0] if reward_model else None,
-            prompt_tokens=len(prompts[job.prompt_id]),
+            prompt_tokens=len(prompt),
             coherence=lambda text: coherence(messages, text) if coherence else None,
+            nlls=measured_nll(model, prompt, answers, prefix=prefix) if nll else (),
         )
         report(result, outcomes)
 

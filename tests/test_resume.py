@@ -16,7 +16,7 @@ from prelogit.solve import Callbacks, PromptJob, Stored, solve
 from prelogit.wire.jobs import JobRequest, PromptItem
 from prelogit.wire.params import AISP, BestOfN
 from tests import tiny
-from tests.test_align import CONFIG
+from tests.aligned import CONFIG
 
 Rows = dict[tuple[str, int], list[tuple[Iteration, tuple[Candidate, ...]]]]
 PROMPTS = {"a": "Hi", "b": "What is a whale?", "c": "Tell me about it. " * 4}

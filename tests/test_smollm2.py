@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
 from prelogit.align import align
 from prelogit.engine.embedded import ensure
+from prelogit.engine.likelihood import response_nll
 from prelogit.engine.load import Model, load_model
 from prelogit.rewards.load import load_reward
 from prelogit.search.plan import Gaussian, Greedy, NoiseKey, Plan, SearchId
@@ -51,6 +53,25 @@ def test_vanishing_noise_gives_what_generate_gives_for_every_prompt_of_a_mixed_b
                 assert row[:length].tolist() == want.tolist()
     finally:
         model.module.set_attn_implementation("prelogit_shared")
+
+
+def test_the_nll_of_a_response_is_the_cross_entropy_of_the_models_own_forward(
+    model: Model,
+) -> None:
+    prompt = encode(model.tokenizer, PromptItem(prompt=PROMPTS["a"]))
+    texts = ["Go to bed at the same time every night.", "Sleep the by to bed purple."]
+    responses = [model.tokenizer.encode(text) for text in texts]
+    found = response_nll(model, prompt, responses)
+    model.module.set_attn_implementation("sdpa")
+    try:
+        for response, nll in zip(responses, found, strict=True):
+            with torch.inference_mode():
+                logits = model.module(input_ids=torch.tensor([prompt + response])).logits[0]
+            want = cross_entropy(logits[len(prompt) - 1 : -1], torch.tensor(response))
+            assert nll == pytest.approx(float(want), rel=1e-4)
+    finally:
+        model.module.set_attn_implementation("prelogit_shared")
+    assert found[0] < found[1]  # type: ignore[operator]
 
 
 def test_the_gateway_counts_the_tokens_that_the_worker_decodes_from(

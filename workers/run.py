@@ -147,6 +147,7 @@ async def _solve(desk: Desk, writer: Writer, wanted: Collection[str]) -> None:
             writer.callbacks(),
             values=Values(settings.home),
             coherence=packaged_coherence if settings.coherence else None,
+            nll=settings.nll,
         )
 
 

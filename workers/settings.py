@@ -23,6 +23,7 @@ class Settings(BaseSettings):
     device_map: spreads the model over devices; ``device`` has no say then.
     tensor_parallel: how many GPUs share each layer, from ``device`` on.
     coherence: measured of each answer, where the packaged sentence embeddings are installed.
+    nll: of each answer under the model itself; measured too.
     lease_seconds: a prompt whose worker is silent for so long is given to another one.
     stop_wait_seconds: how long a worker that is told to stop, or whose job was cancelled, goes on
     waiting for rewards that were asked for already.
@@ -50,6 +51,7 @@ class Settings(BaseSettings):
     reward_patience_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 300.0
     lease_seconds: Seconds = 30.0
     coherence: bool = True
+    nll: bool = True
     stop_wait_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
 

@@ -29,7 +29,7 @@ class Format(StrEnum):
 
 _COLUMNS = (
     "prompt_id", "index", "status", "stopped", "reward", "response", "finish_reason", "samples",
-    "iterations", "prompt_tokens", "generated_tokens", "seed", "diversity", "coherence", "error",
+    "iterations", "prompt_tokens", "generated_tokens", "seed", "diversity", "coherence", "nll", "error",
 )  # fmt: skip
 
 _OF_A_BASELINE = ("reward", "margin", "expected_margin")

@@ -150,6 +150,7 @@ class BaselineResult(Record):
     noise: str | None = None
     reward: float | None
     response: str | None
+    nll: float | None = None
     samples: int
     generated_tokens: int = 0
     seconds: float
@@ -174,6 +175,7 @@ class Result(Record):
 
     The answer is the best candidate, or the one that the method chose (``chosen`` in the trace);
     ``responses`` begins with it, the best others follow. ``stopped``: the limit of ``stop`` that ended the search early; None where all rounds ran.
+    ``nll``: of the response under the model without steering, mean a token in nats.
     """
 
     job_id: str | None = None
@@ -189,6 +191,7 @@ class Result(Record):
     kl: Kl = Kl()
     diversity: float | None = None
     coherence: float | None = None
+    nll: float | None = None
     samples: int = 0
     iterations: int = 0
     prompt_tokens: int = 0

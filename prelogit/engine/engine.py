@@ -82,6 +82,10 @@ class Engine:
         self._prompts.pop(prompt, None)
         self._prefixes.pop(prompt, None)
 
+    def prefix(self, prompt: str) -> Prefix | None:
+        """A prompt's keys and values while they are held: they make way where memory is short."""
+        return self._prefixes.get(prompt)
+
     def add(self, search: SearchId, plan: Plan) -> None:
         """Queue a plan. Methods go before baselines, so that progress shows where users look."""
         self._stuck = False

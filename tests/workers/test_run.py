@@ -96,6 +96,8 @@ def test_a_group_gets_the_answers_that_the_library_gives(
         assert one.status == "succeeded"
         assert (one.response, one.reward, one.kl) == (other.response, other.reward, other.kl)
         assert one.coherence == other.coherence is not None
+        assert one.nll == other.nll is not None
+        assert [b.nll for b in one.baselines] == [b.nll for b in other.baselines]
         assert [c.text for c in one.responses] == [c.text for c in other.responses]
         assert [b.reward for b in one.baselines] == [b.reward for b in other.baselines]
         assert one.reward_model is not None
@@ -113,11 +115,11 @@ def test_a_group_gets_the_answers_that_the_library_gives(
         assert jobs.status(session, job_id) == "succeeded"
 
 
-def test_a_worker_may_leave_coherence_out(store: Store, post: Post, make_desk: DeskMaker) -> None:
+def test_a_worker_may_leave_metrics_out(store: Store, post: Post, make_desk: DeskMaker) -> None:
     job_id, group_id = post(["How?"])
-    run_group(make_desk(coherence=False), group_id)
+    run_group(make_desk(coherence=False, nll=False), group_id)
     (result,) = ended(store, job_id)
-    assert (result.status, result.coherence) == ("succeeded", None)
+    assert (result.status, result.coherence, result.nll) == ("succeeded", None, None)
 
 
 def test_a_second_wakeup_finds_nothing_to_do(

@@ -16,6 +16,7 @@ import torch
 from transformers import Gemma2Config, GPT2Config, LlamaConfig
 
 from prelogit.core.errors import DeviceError, ModelError
+from prelogit.engine.likelihood import response_nll
 from prelogit.engine.load import Model, load_model
 from prelogit.engine.tensor_parallel import team as parallel
 from prelogit.engine.tensor_parallel.followers import Followers, listen
@@ -85,6 +86,9 @@ def assert_same(whole: Model, split: Model) -> None:
             want = whole.head.logits(whole.decoder.prefill(ids).hidden, noise)
             got = split.head.logits(split.decoder.prefill(ids).hidden, noise)
         assert torch.allclose(got, want, rtol=0, atol=1e-4)
+    texts = [[7, 9, 11], list(range(3, 30))]
+    want_nll, got_nll = (response_nll(one, [7, 8, 9], texts) for one in (whole, split))
+    assert got_nll == pytest.approx(want_nll, rel=1e-4)
     want_all, got_all = decode(whole), decode(split)
     for prompt, (tokens, dot) in want_all.items():
         assert torch.equal(got_all[prompt][0], tokens)
