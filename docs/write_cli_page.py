@@ -48,6 +48,10 @@ EXAMPLES = {
         "prelogit evaluate scripts/demo_prompts.jsonl --out evaluation --limit 4 "
         "--method aisp:n=8,iterations=3 --method bon --max-new-tokens 16"
     ],
+    "tune": [
+        "prelogit tune scripts/demo_prompts.jsonl --out tuning --limit 2 --max-new-tokens 16 "
+        "--method aisp:n=8,iterations=2 --grid lambda=auto,0.5 --grid sigma2=0.3,0.5"
+    ],
     "value collect": [
         'prelogit value collect mine --prompt "How do I make tea?" --prompt "Why is the sky blue?"'
     ],

@@ -16,6 +16,7 @@ from prelogit.cli.replay import replay
 from prelogit.cli.results import results
 from prelogit.cli.submit import submit
 from prelogit.cli.trace import trace
+from prelogit.cli.tune import tune
 from prelogit.cli.up import up
 from prelogit.cli.value import value
 
@@ -28,7 +29,7 @@ app = typer.Typer(
 )
 COMMANDS = (
     up, submit, status, jobs, results, trace, export, cancel, retry, delete, align, judge, evaluate,
-    replay, doctor,
+    tune, replay, doctor,
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)

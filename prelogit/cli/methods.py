@@ -11,6 +11,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from prelogit.cli.method_file import OPTION, with_file
 from prelogit.wire.params import BestOfN, MethodField, MethodParams, Params
 
 _CLASSES: tuple[type[MethodParams], ...] = get_args(Params)
@@ -42,11 +43,14 @@ def method_of(given: Mapping[str, Any]) -> Params:
     Raises: typer.BadParameter: names the option and what is allowed.
     """
     fields = {name: value for name, value in given.items() if value is not None}
-    fields["name"] = fields.pop("method")
-    if fields["name"] not in _NAMES:
-        raise typer.BadParameter(f"is one of {', '.join(_NAMES)}", param_hint="--method")
+    file = fields.pop("method_file", None)
     if "lambda_" in fields:
         fields["lambda_"] = _number_or_word(fields["lambda_"])
+    if file is not None:
+        fields = with_file(file, fields)
+    fields["name"] = fields.pop("method", _NAMES[0])
+    if fields["name"] not in _NAMES:
+        raise typer.BadParameter(f"is one of {', '.join(_NAMES)}", param_hint="--method")
     try:
         return _method.validate_python(fields)
     except ValidationError as error:
@@ -74,8 +78,12 @@ def baseline_of(text: str) -> BestOfN:
 
 
 def _options() -> list[inspect.Parameter]:
-    method = Annotated[str, typer.Option("--method", help=f"One of {', '.join(_NAMES)}.")]
-    found = {"method": _parameter("method", method, _NAMES[0])}
+    told = f"One of {', '.join(_NAMES)} ({_NAMES[0]})."
+    method = Annotated[str | None, typer.Option("--method", help=told, show_default=False)]
+    found = {
+        "method": _parameter("method", method, None),
+        "method_file": _parameter("method_file", OPTION, None),
+    }
     for params in _CLASSES:
         for name, field in params.model_fields.items():
             if name == "name":

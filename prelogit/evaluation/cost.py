@@ -43,10 +43,17 @@ def cost_of(
     """Of the prompts that have no answer yet, at the rate of those that have, else of a trial."""
     missing = [(task, len(store.missing(task))) for task in tasks]
     samples = sum(count * task.arm.params.samples for task, count in missing)
+    return priced(sum(count for _, count in missing), samples, store, max_new_tokens, trial)
+
+
+def priced(
+    searches: int, samples: int, store: Store, max_new_tokens: int, trial: Rate | None = None
+) -> Cost:
+    """Of so many samples, at the rate of the runs that are there, else of a trial."""
     rate = measured(store.runs) or trial
     tokens = rate.tokens if rate is not None else float(max_new_tokens)
     return Cost(
-        sum(count for _, count in missing),
+        searches,
         samples,
         round(samples * tokens),
         samples * rate.seconds if rate is not None else None,

@@ -56,7 +56,8 @@ def test_every_dependency_is_used() -> None:
 
 def test_everything_imported_is_declared() -> None:
     declared = {module_of(one) for one in PROJECT["dependencies"]}
-    optional = {module_of(one) for one in PROJECT["optional-dependencies"]["plot"]}
+    extras = PROJECT["optional-dependencies"]
+    optional = {module_of(one) for one in (*extras["plot"], *extras["tune"])}
     assert imported() - declared - optional == set(COMES_WITH)
     assert set(COMES_WITH.values()) <= declared
 
@@ -66,6 +67,7 @@ def test_every_dependency_is_explained() -> None:
     sections = re.split(r"(?m)^## ", page)[1:]
     told = [set(re.findall(r"(?m)^\| `([^`]+)` \| \S", section)) for section in sections]
     optional = PROJECT["optional-dependencies"]
-    groups = [PROJECT["dependencies"], optional["plot"], optional["test"], optional["check"]]
-    assert set(optional) == {"plot", "test", "check"}
+    extras = ("plot", "tune", "test", "check")
+    groups = [PROJECT["dependencies"], *(optional[extra] for extra in extras)]
+    assert set(optional) == set(extras)
     assert told == [{name_of(one) for one in group} for group in groups]

@@ -1,0 +1,1 @@
+"""A method's parameters, chosen by what they bring on training prompts."""
