@@ -189,6 +189,7 @@ class BaselineRow(Base):
     arm: Mapped[int] = mapped_column(primary_key=True)
     reward: Mapped[float | None]
     margin: Mapped[float | None]
+    expected_margin: Mapped[float | None]  # None too in rows of an older version
 
 
 class EventRow(Base):

@@ -62,6 +62,7 @@ def finish(session: Session, claim: Claim, prompt_id: str, result: Result) -> No
                     "arm": arm,
                     "reward": baseline.reward,
                     "margin": baseline.margin,
+                    "expected_margin": baseline.expected_margin,
                 }
                 for arm, baseline in enumerate(stored.baselines, start=1)
             ],

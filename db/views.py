@@ -6,7 +6,7 @@ import math
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, case, func, or_, select
+from sqlalchemy import Select, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from db import cursor as cursors
@@ -14,15 +14,14 @@ from db.models import BaselineRow, JobRow, PromptRow, ResultRow
 from db.session import now
 from prelogit.wire.jobs import (
     ENDED,
-    BaselineSummary,
     Counts,
     Job,
     JobLinks,
     Progress,
-    RewardSummary,
     Usage,
 )
 from prelogit.wire.problem import Problem
+from prelogit.wire.summary import BaselineSummary, RewardSummary
 
 # A page of jobs ends early rather than carry more than this of their requests (characters).
 PAGE_BYTES = 8 * 2**20
@@ -160,41 +159,62 @@ def _rewards(session: Session, job: JobRow) -> RewardSummary:
             ResultRow.job_id == job.id, ResultRow.succeeded
         )
     ).one()
-    means = session.execute(
-        select(
-            BaselineRow.arm,
-            func.avg(BaselineRow.reward),
-            func.avg(BaselineRow.margin),
-            func.count(BaselineRow.margin),
-        )
-        .where(BaselineRow.job_id == job.id)
-        .group_by(BaselineRow.arm)
-    ).all()
-    by_arm = {arm: (mean, margin, count) for arm, mean, margin, count in means}
+    by_arm = {row.arm: row for row in session.execute(_margins(job.id))}
     summaries = []
     for arm, params in enumerate(job.settings["baselines"], start=1):
-        mean, margin, count = by_arm.get(arm, (None, None, 0))
+        row = by_arm.get(arm)
         summaries.append(
             BaselineSummary(
                 name=params["name"],
                 noise=params.get("noise"),
-                mean=mean,
-                margin=margin,
-                margin_se=_standard_error(session, job.id, arm, margin) if count > 1 else None,
+                mean=row and row.mean,
+                margin=row and row.margin,
+                margin_se=row and _standard_error(row.squares, row.pairs),
+                expected_margin=row and row.expected,
+                expected_margin_se=row
+                and _standard_error(row.expected_squares, row.expected_pairs),
             )
         )
     return RewardSummary(mean_best=best, mean_first=first, baselines=summaries)
 
 
-def _standard_error(session: Session, job_id: str, arm: int, mean: float) -> float:
-    # In two passes: a sum of squares minus a square loses all digits of a small spread.
-    deviation = BaselineRow.margin - mean
-    squares, count = session.execute(
-        select(func.sum(deviation * deviation), func.count(BaselineRow.margin)).where(
-            BaselineRow.job_id == job_id, BaselineRow.arm == arm
+def _margins(job_id: str) -> Select[Any]:
+    """Of each arm: mean reward, and of both margins the mean, the squares around it and the count."""
+    mine = BaselineRow.job_id == job_id
+    means = (
+        select(
+            BaselineRow.arm,
+            func.avg(BaselineRow.reward).label("mean"),
+            func.avg(BaselineRow.margin).label("margin"),
+            func.avg(BaselineRow.expected_margin).label("expected"),
         )
-    ).one()
-    return math.sqrt((squares or 0.0) / (count - 1) / count)
+        .where(mine)
+        .group_by(BaselineRow.arm)
+        .subquery()
+    )
+    of = means.c
+    # In two passes: a sum of squares minus a square loses all digits of a small spread.
+    off, off_expected = BaselineRow.margin - of.margin, BaselineRow.expected_margin - of.expected
+    return (
+        select(
+            of.arm,
+            of.mean,
+            of.margin,
+            func.sum(off * off).label("squares"),
+            func.count(BaselineRow.margin).label("pairs"),
+            of.expected,
+            func.sum(off_expected * off_expected).label("expected_squares"),
+            func.count(BaselineRow.expected_margin).label("expected_pairs"),
+        )
+        .join(means, of.arm == BaselineRow.arm)
+        .where(mine)
+        .group_by(of.arm, of.mean, of.margin, of.expected)
+    )
+
+
+def _standard_error(squares: float | None, count: int) -> float | None:
+    """Of a mean of ``count`` numbers, from the sum of squares around it; None for fewer than two."""
+    return math.sqrt((squares or 0.0) / (count - 1) / count) if count > 1 else None
 
 
 def _links(job_id: str) -> JobLinks:

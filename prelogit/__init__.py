@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from prelogit.engine.load import load_model
     from prelogit.rewards.load import load_reward
     from prelogit.value.train import train_value
-    from prelogit.wire.params import AISP, BestOfN, CollectStates, REControl, TrainValue
+    from prelogit.wire.params import (
+        AISP,
+        BestOfN,
+        CollectStates,
+        Greedy,
+        REControl,
+        Sample,
+        SoftBestOfN,
+        TrainValue,
+    )
 
 __version__ = _version("prelogit")
 
@@ -36,7 +45,10 @@ __all__ = [
     "BestOfN",
     "Client",
     "CollectStates",
+    "Greedy",
     "REControl",
+    "Sample",
+    "SoftBestOfN",
     "TrainValue",
     "__version__",
     "align",
@@ -56,7 +68,10 @@ _HOME: dict[str, tuple[str, str | None]] = {
     "BestOfN": ("prelogit.wire.params", "BestOfN"),
     "Client": ("prelogit.client", "Client"),
     "CollectStates": ("prelogit.wire.params", "CollectStates"),
+    "Greedy": ("prelogit.wire.params", "Greedy"),
     "REControl": ("prelogit.wire.params", "REControl"),
+    "Sample": ("prelogit.wire.params", "Sample"),
+    "SoftBestOfN": ("prelogit.wire.params", "SoftBestOfN"),
     "TrainValue": ("prelogit.wire.params", "TrainValue"),
     "align": ("prelogit.align", "align"),
     "collect_states": ("prelogit.collecting", "collect_states"),

@@ -19,7 +19,7 @@ from prelogit.solve import Callbacks, PromptJob, shape_of, solve
 from prelogit.text import encode
 from prelogit.value.use import Values
 from prelogit.wire.jobs import JobRequest, PromptItem, Stop
-from prelogit.wire.params import AISP, BestOfN, Params
+from prelogit.wire.params import AISP, Baseline, Params
 
 
 class AlignedResult(Result):
@@ -35,7 +35,7 @@ def align(
     reward: Score,
     *,
     method: Params | None = None,
-    baselines: Sequence[BestOfN] = (),
+    baselines: Sequence[Baseline] = (),
     max_new_tokens: int = 64,
     seed: int = 0,
     keep: Keep = "best",
@@ -58,7 +58,7 @@ def align(
              coherence: measure it, where the packaged sentence embeddings are installed.
              nll: measure that of each answer under the model, the baselines' too.
     Returns: one result a prompt; a prompt that cannot be run has status "failed" and its reason.
-    Raises:  pydantic.ValidationError: names the field. InputError: the method names a value network
+    Raises:  pydantic.ValidationError: names the field. InputError: a method names a value network
              that is not there or another model's. RewardError never: it fails its prompt.
     Source:  arXiv 2510.26219, Algorithm 1.
     """

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from prelogit.core.ranking import distinct
-from prelogit.core.records import BaselineResult, Candidate, ModelRef, Result, Seconds
+from prelogit.core.records import BaselineResult, Candidate, Iteration, ModelRef, Result, Seconds
 from prelogit.metrics.best_of import expected_best
 from prelogit.metrics.diversity import diversity
 from prelogit.search.course import Outcome
 from prelogit.wire.jobs import JobRequest
-from prelogit.wire.params import BestOfN
+from prelogit.wire.params import Baseline
 
 
 def failed(prompt_id: str, index: int, request: JobRequest, model: ModelRef, error: str) -> Result:
@@ -80,19 +81,18 @@ def composed(
 
 
 def _baseline(
-    params: BestOfN, outcome: Outcome, best: Candidate | None, samples: int
+    params: Baseline, outcome: Outcome, best: Candidate | None, samples: int
 ) -> BaselineResult:
     mine = outcome.kept[0] if outcome.kept else None
     rewards = [reward for row in outcome.rows for reward in row.rewards]
-    # Of another baseline the answer is not the best of independent samples.
-    known = params.name == "bon" and 1 <= samples <= len(rewards)
-    expected = expected_best(rewards, samples) if known else None
+    expected = _expected(outcome.rows[-1], samples) if outcome.rows else None
     seconds = sum((row.seconds for row in outcome.rows), Seconds())
     return BaselineResult(
         name=params.name,
-        noise=params.noise,
+        noise=getattr(params, "noise", None),
         reward=mine.reward if mine else None,
         response=mine.text if mine else None,
+        rewards=tuple(rewards),
         samples=len(rewards),
         generated_tokens=sum(row.tokens for row in outcome.rows),
         seconds=seconds.decode + seconds.reward,
@@ -101,6 +101,17 @@ def _baseline(
         expected_margin=best.reward - expected if best and expected is not None else None,
         error=outcome.error,
     )
+
+
+def _expected(row: Iteration, samples: int) -> float | None:
+    """The reward to be expected of a baseline's answer, had it drawn so many samples."""
+    if row.chosen is None:  # the best of its samples is the answer
+        few = 1 <= samples <= len(row.rewards)
+        return expected_best(row.rewards, samples) if few else None
+    # Where the samples weigh differently, the weights are those of just so many samples.
+    if samples != len(row.rewards) and len(set(row.weights)) > 1:
+        return None
+    return math.fsum(w * reward for w, reward in zip(row.weights, row.rewards, strict=True))
 
 
 def versions() -> dict[str, str]:

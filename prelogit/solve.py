@@ -79,14 +79,24 @@ async def solve(
     ``values``: where value networks lie; None: in PRELOGIT_HOME. ``coherence`` is measured of
     each answer; None: not at all. ``nll``: whether that of each arm's answer is.
 
-    Raises: InputError: the value network that the method names is not there, or another model's.
+    Raises: InputError: a value network that an arm names is not there, or another model's.
     """
     values = values or Values()
-    value = await asyncio.to_thread(
-        net_for, request.method, values, model=model.ref, dim=model.dim, seed=request.seed
-    )
+    arms = (request.method, *request.baselines)
+    nets = [
+        await asyncio.to_thread(
+            net_for,
+            params,
+            values,
+            model=model.ref,
+            dim=model.dim,
+            seed=request.seed,
+            field=f"baselines.{arm - 1}" if arm else "method",
+        )
+        for arm, params in enumerate(arms)
+    ]
     recorder = recorder_for(request, values, model=model.ref, dim=model.dim)
-    engine, arms = model.engine(), (request.method, *request.baselines)
+    engine = model.engine()
     searches: dict[SearchId, Search] = {}
     prompts: dict[str, list[int]] = {}
     by_id = {job.prompt_id: job for job in jobs}
@@ -103,7 +113,7 @@ async def solve(
         except InputError as error:
             report(failed(job.prompt_id, job.index, request, model.ref, str(error)), ())
             continue
-        shape = shape_of(model, job.prompt_id, request)._replace(value=value)
+        shape = shape_of(model, job.prompt_id, request)
         try:
             callbacks.on_prompt(job.prompt_id, shape.window, shape.dim)
         except LeaseLostError:
@@ -115,7 +125,7 @@ async def solve(
             searches[SearchId(job.prompt_id, arm)] = Search(
                 METHODS[params.name],
                 params,
-                shape,
+                shape._replace(value=nets[arm]),
                 keep=request.keep,
                 top_k=request.top_k,
                 stop=request.stop if arm == 0 else Stop(),

@@ -6,9 +6,9 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel
 
-from prelogit.wire.params import BestOfN, Params
+from prelogit.wire.params import Baseline, Params
 
-BASELINES = (BestOfN,)
+BASELINES = get_args(Baseline)
 TYPES = {
     "integer": "whole number",
     "number": "number",

@@ -101,7 +101,7 @@ def _samples(field: str, method: Params, settings: Settings) -> Iterator[FieldPr
     if isinstance(method, AISP):
         how = f"n * (iterations + 1) = {method.samples:,} candidates a prompt"
     yield FieldProblem(
-        field=f"{field}.n",
+        field=f"{field}.n" if "n" in type(method).model_fields else field,
         message=f"asks for {how}; at most {settings.max_samples:,} are accepted",
         allowed={"candidates": settings.max_samples},
     )

@@ -1,4 +1,4 @@
-"""Whether the value network that a job names can be used, as far as the gateway can see."""
+"""Whether the value networks that a job names can be used, as far as the gateway can see."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from api.settings import Settings
 from prelogit.core.errors import InputError
 from prelogit.value.header import has_any_states, read_header, value_file, value_names
 from prelogit.wire.jobs import JobRequest
-from prelogit.wire.params import REControl, TrainValue
+from prelogit.wire.params import Params, REControl, TrainValue
 from prelogit.wire.problem import FieldProblem
 
 
@@ -18,16 +18,21 @@ def value_problems(request: JobRequest, settings: Settings) -> Iterator[FieldPro
     Only names of values in PRELOGIT_HOME/values are taken: no path comes in over the network.
     """
     method = request.method
-    if isinstance(method, TrainValue) and not has_any_states(method.value, settings.home):
+    trained = method.value if isinstance(method, TrainValue) else None
+    if trained is not None and not has_any_states(trained, settings.home):
         yield FieldProblem(
             field="method.value",
-            message=f"{method.value!r} has no states to train on: collect them by a job with the "
+            message=f"{trained!r} has no states to train on: collect them by a job with the "
             "method collect, or by `prelogit value collect`",
         )
-    if not isinstance(method, REControl):
-        return
-    try:
-        read_header(value_file(method.value, settings.home))
-    except InputError as error:
-        known = value_names(settings.home)
-        yield FieldProblem(field="method.value", message=str(error), allowed=known)
+    arms: list[tuple[str, Params]] = [("method", method)]
+    arms += [(f"baselines.{place}", one) for place, one in enumerate(request.baselines)]
+    for field, arm in arms:
+        # What the job itself trains is not there yet.
+        if not isinstance(arm, REControl) or arm.value == trained:
+            continue
+        try:
+            read_header(value_file(arm.value, settings.home))
+        except InputError as error:
+            known = value_names(settings.home)
+            yield FieldProblem(field=f"{field}.value", message=str(error), allowed=known)

@@ -12,11 +12,13 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from prelogit.cli.method_file import OPTION, with_file
-from prelogit.wire.params import BestOfN, MethodField, MethodParams, Params
+from prelogit.wire.params import Baseline, BaselineField, MethodField, MethodParams, Params
 
 _CLASSES: tuple[type[MethodParams], ...] = get_args(Params)
 _NAMES = [params.model_fields["name"].default for params in _CLASSES]
 _method: TypeAdapter[Params] = TypeAdapter(MethodField)
+_baseline: TypeAdapter[Baseline] = TypeAdapter(BaselineField)
+BASELINES = [params.model_fields["name"].default for params in get_args(Baseline)]
 
 
 def with_method_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,25 +58,38 @@ def method_of(given: Mapping[str, Any]) -> Params:
     except ValidationError as error:
         first = error.errors()[0]
         if len(first["loc"]) < 2:  # a rule about several fields
-            raise typer.BadParameter(first["msg"].removeprefix("Value error, ")) from error
+            raise typer.BadParameter(_message(first, fields["name"])) from error
         flag = _flag(str(first["loc"][1]))
-        message = first["msg"]
-        if first["type"] == "extra_forbidden":
-            message = f"the method {fields['name']} has no such option"
-        raise typer.BadParameter(message, param_hint=flag) from error
+        raise typer.BadParameter(_message(first, fields["name"]), param_hint=flag) from error
 
 
-def baseline_of(text: str) -> BestOfN:
-    """A baseline as it is written on the command line: ``bon`` or ``bon:gaussian``.
+def baseline_of(text: str) -> Baseline:
+    """A baseline as it is written on the command line: ``bon``, ``bon:gaussian``, ``sample:n=8,top_p=0.9``.
 
-    Raises: typer.BadParameter: it is neither.
+    After the colon stand options of the method, by commas; a word alone is its noise.
+    Raises: typer.BadParameter: there is no such baseline, or it has no such option.
     """
-    name, _, noise = text.partition(":")
-    if name != "bon" or noise not in ("", "gaussian"):
-        raise typer.BadParameter(
-            f"{text!r} is neither bon nor bon:gaussian", param_hint="--baseline"
-        )
-    return BestOfN(noise="gaussian" if noise else None)
+    name, _, options = text.partition(":")
+    fields: dict[str, Any] = {"name": name}
+    for option in filter(None, options.split(",")):
+        field, equals, value = option.partition("=")
+        fields.update({field: _parsed(value)} if equals else {"noise": option})
+    try:
+        return _baseline.validate_python(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["type"] == "union_tag_invalid":
+            told = f"{text!r} is none of {', '.join(BASELINES)}"
+        else:
+            where = "".join(f"{part}: " for part in first["loc"][1:2])
+            told = f"{text!r}: {where}{_message(first, name)}"
+        raise typer.BadParameter(told, param_hint="--baseline") from error
+
+
+def _message(error: Mapping[str, Any], method: str) -> str:
+    if error["type"] == "extra_forbidden":
+        return f"the method {method} has no such option"
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def _options() -> list[inspect.Parameter]:
@@ -151,3 +166,10 @@ def _number_or_word(text: str) -> float | str:
         return float(text)
     except ValueError:
         return text
+
+
+def _parsed(text: str) -> int | float | str:
+    try:
+        return int(text)
+    except ValueError:
+        return _number_or_word(text)

@@ -10,7 +10,8 @@ Baselines = Annotated[
     list[str] | None,
     typer.Option(
         "--baseline",
-        help="Best of n beside it, with as many samples: bon or bon:gaussian; may be repeated.",
+        help="A method beside it, with as many samples: bon, bon:gaussian, soft_bon, greedy, sample …; "
+        "its options may follow, as in soft_bon:lambda=0.5,n=64; may be repeated.",
         show_default=False,
     ),
 ]

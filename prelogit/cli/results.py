@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+from pydantic import TypeAdapter
 
 from prelogit.cli.gateway import connect
 from prelogit.cli.jobs import JobId
@@ -16,7 +17,7 @@ from prelogit.cli.reporting import Json, out, print_json, reported
 from prelogit.cli.tables import baseline_name, results_table
 from prelogit.core.records import Result
 from prelogit.metrics.gain import reward_per_second, reward_per_token
-from prelogit.wire.params import BestOfN
+from prelogit.wire.params import Baseline, BaselineField
 
 
 class Format(StrEnum):
@@ -33,6 +34,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 _OF_A_BASELINE = ("reward", "margin", "expected_margin")
+_baseline: TypeAdapter[Baseline] = TypeAdapter(BaselineField)
 
 
 @reported
@@ -47,11 +49,11 @@ def results(
         if as_json:
             print_json([result.model_dump(mode="json") for result in handle.results()])
             return
-        baselines = [BestOfN.model_validate(one) for one in handle.job.request["baselines"]]
+        baselines = [_baseline.validate_python(one) for one in handle.job.request["baselines"]]
         print_results(handle.results(), form, baselines)
 
 
-def print_results(results: Iterable[Result], form: Format, baselines: Sequence[BestOfN]) -> None:
+def print_results(results: Iterable[Result], form: Format, baselines: Sequence[Baseline]) -> None:
     """Print the results of a job with these baselines; all but the table while they come."""
     match form:
         case Format.table:
@@ -63,7 +65,7 @@ def print_results(results: Iterable[Result], form: Format, baselines: Sequence[B
             _print_csv(results, baselines)
 
 
-def _print_csv(results: Iterable[Result], baselines: Sequence[BestOfN]) -> None:
+def _print_csv(results: Iterable[Result], baselines: Sequence[Baseline]) -> None:
     """One line a prompt; numbers of each baseline in columns of their own."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     extra = [f"{baseline_name(one)} {what}" for one in baselines for what in _OF_A_BASELINE]

@@ -9,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from prelogit.core.records import BaselineResult, Result, Trace
-from prelogit.wire.jobs import BaselineSummary, Job
-from prelogit.wire.params import BestOfN
+from prelogit.wire.jobs import Job
+from prelogit.wire.params import Baseline
+from prelogit.wire.summary import BaselineSummary
 
 _COLOURS = {
     "succeeded": "green",
@@ -32,9 +33,10 @@ def status_text(status: str) -> Text:
     return Text(status, style=_COLOURS.get(status, ""))
 
 
-def baseline_name(baseline: BaselineResult | BaselineSummary | BestOfN) -> str:
+def baseline_name(baseline: BaselineResult | BaselineSummary | Baseline) -> str:
     """As ``--baseline`` names it."""
-    return baseline.name if baseline.noise is None else f"{baseline.name}:{baseline.noise}"
+    noise: str | None = getattr(baseline, "noise", None)
+    return baseline.name if noise is None else f"{baseline.name}:{noise}"
 
 
 def job_table(job: Job, so_far: float | None = None) -> Table:
@@ -62,6 +64,11 @@ def job_table(job: Job, so_far: float | None = None) -> Table:
         margin = "" if baseline.margin is None else f", margin {baseline.margin:+.3f}"
         if baseline.margin_se is not None:
             margin += f" ± {baseline.margin_se:.3f}"
+        # The two are equal where the best of all samples is compared.
+        if baseline.expected_margin not in (None, baseline.margin):
+            margin += f", expected {baseline.expected_margin:+.3f}"
+            if baseline.expected_margin_se is not None:
+                margin += f" ± {baseline.expected_margin_se:.3f}"
         table.add_row(baseline_name(baseline), f"{number(baseline.mean)}{margin}")
     usage = job.usage
     table.add_row(

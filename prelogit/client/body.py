@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from prelogit.core.errors import InputError
 from prelogit.wire.jobs import PromptItem, RewardRef, Stop
-from prelogit.wire.params import BestOfN, Params
+from prelogit.wire.params import Baseline, Params
 
 Prompt = str | PromptItem | Mapping[str, Any]
 
@@ -20,7 +20,7 @@ class JobFields(TypedDict, total=False):
 
     model: str
     method: Params | Mapping[str, Any]
-    baselines: Sequence[BestOfN | Mapping[str, Any]]
+    baselines: Sequence[Baseline | Mapping[str, Any]]
     reward: str | RewardRef | Mapping[str, Any]
     max_new_tokens: int
     seed: int

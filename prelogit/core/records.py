@@ -142,8 +142,11 @@ class Kl(Record):
 class BaselineResult(Record):
     """A compute-matched baseline beside a result; ``margin`` = method's reward minus this one's.
 
-    ``expected``: the best reward to be expected of as many of its samples as the method used,
-    which are fewer where the method stopped early; None where it has fewer itself.
+    ``rewards``: of all its samples; ``reward`` and ``response`` are its answer's. ``expected``: the
+    reward to be expected of the best of as many of its samples as the method used, which are fewer
+    where the method stopped early; None where it has fewer itself. Where its answer is not the best
+    (soft best of n, plain sampling, greedy): the mean of ``rewards`` by their chances of being the
+    answer.
     """
 
     name: str
@@ -151,6 +154,7 @@ class BaselineResult(Record):
     reward: float | None
     response: str | None
     nll: float | None = None
+    rewards: tuple[float, ...] = ()
     samples: int
     generated_tokens: int = 0
     seconds: float

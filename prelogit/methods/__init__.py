@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from prelogit.methods import aisp, bon, collect, recontrol
+from prelogit.methods import aisp, bon, collect, greedy, recontrol, sample, soft_bon
 from prelogit.search.plan import Method
 
 METHODS: dict[str, Method] = {
     "aisp": aisp.METHOD,
     "bon": bon.METHOD,
+    "soft_bon": soft_bon.METHOD,
+    "greedy": greedy.METHOD,
+    "sample": sample.METHOD,
     "recontrol": recontrol.METHOD,
     "collect": collect.METHOD,
     "train": recontrol.TRAIN,

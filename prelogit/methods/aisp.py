@@ -44,6 +44,7 @@ from prelogit.search.plan import (
     Shape,
     TopP,
 )
+from prelogit.search.temperature import lambda_for
 from prelogit.wire.params import AISP
 
 ESS_SHARE = 0.3  # rho: lambda "auto" aims at an effective sample size of rho * n
@@ -125,7 +126,6 @@ def weights(
 def choose_lambda(rewards: Tensor, u_dot_v: Tensor, params: AISP, sigma2: float) -> float | None:
     """The lambda of a round; for "auto" the one whose weights have an ESS of 0.3 n.
 
-    Bisection over log(lambda / spread of the rewards): the answer follows the reward's scale.
     Returns: None when "auto" meets rewards that all tie: any lambda gives the same weights.
     """
     if params.lambda_ != "auto":
@@ -133,14 +133,11 @@ def choose_lambda(rewards: Tensor, u_dot_v: Tensor, params: AISP, sigma2: float)
     spread = float(rewards.max() - rewards.min())
     if spread == 0.0:
         return None
-    low, high, target = -14.0, 14.0, ESS_SHARE * len(rewards)
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        w = weights(
-            rewards, u_dot_v, lambda_=math.exp(middle) * spread, alpha=params.alpha, sigma2=sigma2
-        )
-        low, high = (middle, high) if effective_sample_size(w) < target else (low, middle)
-    return math.exp(0.5 * (low + high)) * spread
+
+    def weigh(lambda_: float) -> Tensor:
+        return weights(rewards, u_dot_v, lambda_=lambda_, alpha=params.alpha, sigma2=sigma2)
+
+    return lambda_for(ESS_SHARE * len(rewards), spread, weigh)
 
 
 def step_size(ess: float, params: AISP) -> float:

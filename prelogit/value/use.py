@@ -28,11 +28,17 @@ class Values(NamedTuple):
 
 
 def net_for(
-    method: Params, values: Values, *, model: ModelRef, dim: int, seed: int = 0
+    method: Params,
+    values: Values,
+    *,
+    model: ModelRef,
+    dim: int,
+    seed: int = 0,
+    field: str = "method",
 ) -> ValueNet | None:
     """The network that the method names, trained first where it says so; None where it names none.
 
-    Args:   seed: of the training.
+    Args:   seed: of the training. field: where the method stands in its job.
     Raises: InputError: there is no such value, it is of another model, or it cannot be trained.
     """
     if not isinstance(method, REControl | TrainValue):
@@ -42,7 +48,7 @@ def net_for(
             trained_value(method.value, _fitting(method, seed), home=values.home)
         return load_value(method.value, model=model, dim=dim, home=values.home, paths=values.paths)
     except InputError as error:
-        raise InputError(str(error), field="method.value") from error
+        raise InputError(str(error), field=f"{field}.value") from error
 
 
 def _fitting(method: TrainValue, seed: int) -> Fitting:

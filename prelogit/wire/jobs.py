@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from prelogit.wire.params import AISP, BestOfN, MethodField, Positive
+from prelogit.wire.params import AISP, BaselineField, MethodField, MethodParams, Positive
 from prelogit.wire.problem import Problem
+from prelogit.wire.summary import RewardSummary
 
 JobStatus = Literal[
     "queued", "running", "cancelling", "succeeded", "partial", "failed", "cancelled"
 ]
 ENDED: frozenset[str] = frozenset({"succeeded", "partial", "failed", "cancelled"})
+_Method = TypeVar("_Method", bound=MethodParams)
 Identifier = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f/\\?#]+$")]
 
 
@@ -80,7 +82,7 @@ class JobRequest(Strict):
         Field(min_length=1, strict=False),
     ]
     method: MethodField = AISP()
-    baselines: Annotated[tuple[BestOfN, ...], Field(max_length=8, strict=False)] = ()
+    baselines: Annotated[tuple[BaselineField, ...], Field(max_length=8, strict=False)] = ()
     reward: RewardRef = RewardRef()
     max_new_tokens: Annotated[int, Field(ge=1)] = 64
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -111,7 +113,7 @@ class JobRequest(Strict):
 
         A prompt without an id gets ``p`` and its place, counted from 1 (``p1``, ``p2``, …),
         stepping aside where a client already uses that name. A baseline without n gets as
-        many samples as the method scores.
+        many samples as the method scores, where it has an n.
         """
         taken = {p.id for p in self.prompts if isinstance(p, PromptItem) and p.id is not None}
         items = []
@@ -124,13 +126,8 @@ class JobRequest(Strict):
                 taken.add(name)
                 item = item.model_copy(update={"id": name})
             items.append(item)
-        method = self.method
-        if isinstance(method, BestOfN) and method.n is None:
-            method = method.model_copy(update={"n": method.samples})
-        baselines = tuple(
-            b if b.n is not None else b.model_copy(update={"n": method.samples})
-            for b in self.baselines
-        )
+        method = _with_samples(self.method, self.method.samples)
+        baselines = tuple(_with_samples(one, method.samples) for one in self.baselines)
         return self.model_copy(
             update={
                 "model": self.model or model,
@@ -139,6 +136,13 @@ class JobRequest(Strict):
                 "baselines": baselines,
             }
         )
+
+
+def _with_samples(method: _Method, n: int) -> _Method:
+    """With n samples, where the method can have several and does not say how many."""
+    if "n" in type(method).model_fields and getattr(method, "n", None) is None:
+        return method.model_copy(update={"n": n})
+    return method
 
 
 class Counts(BaseModel):
@@ -172,24 +176,6 @@ class Usage(BaseModel):
     decode_seconds: float = 0.0
     reward_seconds: float = 0.0
     wait_seconds: float = 0.0
-
-
-class BaselineSummary(BaseModel):
-    """A baseline over all finished prompts; margin = mean paired difference, method minus baseline."""
-
-    name: str
-    noise: str | None = None
-    mean: float | None
-    margin: float | None
-    margin_se: float | None
-
-
-class RewardSummary(BaseModel):
-    """Mean over the finished prompts: of the best reward, and of the first round's mean reward."""
-
-    mean_best: float | None = None
-    mean_first: float | None = None
-    baselines: list[BaselineSummary] = []
 
 
 class EngineMemory(BaseModel):

@@ -54,8 +54,9 @@ def test_methods_are_described_as_they_are_validated(gateway: Running) -> None:
     assert aisp["lambda"]["type"] == "number or text"
     assert aisp["variance"]["allowed"] == ["preserve", "fixed"]
     assert aisp["window"]["nullable"]
-    assert methods["bon"]["baseline"]
-    assert not methods["aisp"]["baseline"]
+    beside = {name for name, method in methods.items() if method["baseline"]}
+    assert beside == {"bon", "soft_bon", "greedy", "sample", "recontrol"}
+    assert (methods["greedy"]["samples"], methods["soft_bon"]["samples"]) == (1, 128)
 
 
 def test_every_parameter_is_described(gateway: Running) -> None:

@@ -63,6 +63,21 @@ def with_method(text: str) -> str:
         (with_method('{"name": "aisp", "lambda": "x"}'), "method.lambda", "must be 'auto'"),
         (with_method('{"name": "aisp", "lambda_": 0}'), "method.lambda_", "greater than 0"),
         (with_method('{"name": "bon", "iterations": 3}'), "method.iterations", "not a known field"),
+        (with_method('{"name": "soft_bon", "lambda": 0}'), "method.lambda", "greater than 0"),
+        (with_method('{"name": "soft_bon", "lamda": 1}'), "method.lamda", "did you mean 'lambda'?"),
+        (with_method('{"name": "greedy", "n": 3}'), "method.n", "not a known field"),
+        (with_method('{"name": "sample", "top_p": 0}'), "method.top_p", "greater than 0"),
+        (
+            '{"prompts": ["a"], "baselines": [{"name": "bon"}, {"name": "soft"}]}',
+            "baselines.1.name",
+            "did you mean 'soft_bon'?",
+        ),
+        ('{"prompts": ["a"], "baselines": [{}]}', "baselines.0.name", "is required"),
+        (
+            '{"prompts": ["a"], "baselines": [{"name": "greedy", "noise": "gaussian"}]}',
+            "baselines.0.noise",
+            "not a known field",
+        ),
     ],
 )
 def test_names_the_one_field_and_the_cure(text: str, field: str, words: str) -> None:
@@ -81,7 +96,14 @@ def test_every_wrong_field_gets_its_own_entry() -> None:
     [
         ('{"prompts": ["a"], "keep": "x"}', ["best", "all"]),
         ('{"prompts": ["a"], "top_k": 0}', {"minimum": 1, "maximum": 1000}),
-        (with_method('{"name": "x"}'), ["aisp", "bon", "recontrol", "collect", "train"]),
+        (
+            with_method('{"name": "x"}'),
+            ["aisp", "bon", "soft_bon", "greedy", "sample", "recontrol", "collect", "train"],
+        ),
+        (
+            '{"prompts": ["a"], "baselines": [{"name": "aisp"}]}',
+            ["bon", "soft_bon", "greedy", "sample", "recontrol"],
+        ),
         (with_method('{"name": "aisp", "lambda": -1}'), [{"exclusiveMinimum": 0}, "auto"]),
         ('{"prompts": [{"promt": "x"}]}', ["id", "prompt", "messages"]),
     ],

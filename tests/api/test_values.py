@@ -54,6 +54,21 @@ def test_no_other_file_can_be_reached(gateway: Running, value: str) -> None:
     assert error["allowed"] == ["polite"]
 
 
+def test_the_value_of_a_baseline_is_looked_for_too(gateway: Running) -> None:
+    store_value(gateway.settings.home / "values" / "polite" / "value.safetensors")
+    names = ("polite", "rude")
+    body = {
+        "prompts": ["one"],
+        "baselines": [{"name": "recontrol", "value": name} for name in names],
+    }
+    (error,) = gateway.post(body).json()["errors"]
+    assert (error["field"], error["allowed"]) == ("baselines.1.value", ["polite"])
+    # What the job trains itself need not be there before it has begun.
+    (gateway.settings.home / "values" / "rude" / "states").mkdir(parents=True)
+    (gateway.settings.home / "values" / "rude" / "states" / "one.safetensors").touch()
+    gateway.job({**body, "method": {"name": "train", "value": "rude"}})
+
+
 def test_a_file_that_is_none_is_refused(gateway: Running) -> None:
     path = gateway.settings.home / "values" / "broken" / "value.safetensors"
     path.parent.mkdir(parents=True)

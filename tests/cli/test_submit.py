@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from prelogit.wire.params import AISP, BestOfN
+from prelogit.wire.params import AISP, BestOfN, Greedy, Sample, SoftBestOfN
 from tests.cli.conftest import Run
 from tests.client.gateway import Gateway
 
@@ -50,7 +50,7 @@ def test_every_field_of_the_methods_has_an_option(run: Run) -> None:
         "temperature": 0.7,
         "top_p": 0.8,
     }
-    for params in (AISP, BestOfN):
+    for params in (AISP, BestOfN, SoftBestOfN, Greedy, Sample):
         names = {field.alias or name for name, field in params.model_fields.items()} - {"name"}
         assert names <= set(values)
         options = [
@@ -65,14 +65,20 @@ def test_every_other_field_of_a_job_has_an_option(run: Run, gateway: Gateway) ->
     model = gateway.running.settings.model
     request = posted(
         run, "-p", "a", "--model", model, "--reward", "relevance", "--baseline", "bon",
-        "--baseline", "bon:gaussian", "--max-new-tokens", "9", "--seed", "3", "--keep", "all",
+        "--baseline", "bon:gaussian", "--baseline", "soft_bon:lambda=0.5,n=9,gaussian",
+        "--baseline", "sample:temperature=1", "--baseline", "greedy", "--max-new-tokens", "9", "--seed", "3", "--keep", "all",
         "--top-k", "2", "--template", "none", "--stop-reward", "1.5", "--stop-plateau", "2",
         "--stop-samples", "96", "--stop-seconds", "60", "--stop-tokens", "500", "--metadata", "team=x=y",
     )  # fmt: skip
-    assert [(one["name"], one["noise"]) for one in request["baselines"]] == [
+    first, second, soft, sample, greedy = request["baselines"]
+    assert [(one["name"], one["noise"]) for one in (first, second, soft)] == [
         ("bon", None),
         ("bon", "gaussian"),
+        ("soft_bon", "gaussian"),
     ]
+    assert (soft["lambda"], soft["n"]) == (0.5, 9)
+    assert (sample["name"], sample["temperature"], sample["n"]) == ("sample", 1, second["n"])
+    assert greedy["name"] == "greedy"
     assert request["stop"] == {
         "reward": 1.5,
         "plateau": 2,
@@ -124,6 +130,11 @@ def test_an_estimate_posts_nothing(run: Run) -> None:
         (("-p", "a", "--method", "bon", "--alpha", "0.9"), "has no such option"),
         (("-p", "a", "--preset", "paper", "--lambda", "auto"), "Algorithm 1"),
         (("-p", "a", "--baseline", "aisp"), "--baseline"),
+        (("-p", "a", "--baseline", "aisp"), "none of bon, soft_bon, greedy"),
+        (("-p", "a", "--baseline", "bon:white"), "noise: Input should be 'gaussian'"),
+        (("-p", "a", "--baseline", "greedy:n=3"), "has no such"),
+        (("-p", "a", "--baseline", "soft_bon:lambda=-1"), "greater than 0"),
+        (("-p", "a", "--baseline", "recontrol"), "value"),
         (("-p", "a", "--metadata", "team"), "KEY=VALUE"),
         (("none.jsonl",), "there is no such file"),
     ],

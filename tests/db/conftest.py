@@ -118,12 +118,13 @@ def drawn() -> Callable[..., Candidate]:
 
 @pytest.fixture
 def outcome() -> Callable[..., Result]:
-    """What a search of a prompt ended with; margins become baselines."""
+    """What a search of a prompt ended with; margins become baselines, each with the expected one."""
 
     def make(
         prompt_id: str, status: str = "succeeded", reward: float | None = 0.5, **fields: Any
     ) -> Result:
         margins = fields.pop("margins", ())
+        expected = fields.pop("expected", [None] * len(margins))
         values: dict[str, Any] = {
             "prompt_id": prompt_id,
             "status": status,
@@ -137,8 +138,9 @@ def outcome() -> Callable[..., Result]:
                     samples=4,
                     seconds=1.0,
                     margin=margin,
+                    expected_margin=other,
                 )
-                for margin in margins
+                for margin, other in zip(margins, expected, strict=True)
             ),
         }
         return Result.model_validate(values | fields)

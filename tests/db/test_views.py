@@ -40,6 +40,7 @@ def test_a_view_adds_up_what_the_job_has_done(
     claim = take(created.group_ids[0])
     firsts = {"p1": (0.1, 0.3), "p2": (0.4, 0.6), "p3": (0.0, 1.0)}
     margins = {"p1": (0.25, None), "p2": (0.5, 0.125), "p3": (1.0, None)}
+    expected = {"p1": (0.5, None), "p2": (None, None), "p3": (1.25, None)}
     with store.begin() as session:
         for prompt_id, rewards in firsts.items():
             trace.append(session, claim, prompt_id, 0, round_(1, rewards=rewards), [])
@@ -50,7 +51,12 @@ def test_a_view_adds_up_what_the_job_has_done(
                 session,
                 claim,
                 prompt_id,
-                outcome(prompt_id, reward=reward, margins=margins[prompt_id]),
+                outcome(
+                    prompt_id,
+                    reward=reward,
+                    margins=margins[prompt_id],
+                    expected=expected[prompt_id],
+                ),
             )
     job = shown(store, created.job_id)
     assert job.usage.model_dump() == {
@@ -71,7 +77,10 @@ def test_a_view_adds_up_what_the_job_has_done(
     assert first.mean == pytest.approx((0.25 + 0.25 + 0.0) / 3)
     assert first.margin == pytest.approx(statistics.mean(paired))
     assert first.margin_se == pytest.approx(statistics.stdev(paired) / math.sqrt(3))
+    assert first.expected_margin == pytest.approx(0.875)
+    assert first.expected_margin_se == pytest.approx(statistics.stdev([0.5, 1.25]) / math.sqrt(2))
     assert (second.noise, second.margin, second.margin_se) == ("gaussian", 0.125, None)
+    assert (second.expected_margin, second.expected_margin_se) == (None, None)
 
 
 def test_equal_margins_have_no_error_to_speak_of(

@@ -52,7 +52,7 @@ def test_only_prompts_are_required_and_defaults_are_the_documented_ones() -> Non
         ({"max_new_tokens": "64"}, ("max_new_tokens",)),
         ({"prompts": [{"id": "x", "prompt": "a"}, {"id": "x", "prompt": "b"}]}, ("prompts",)),
         ({"webhook": {"url": "https://example.org"}}, ("webhook",)),
-        ({"baselines": [{"name": "bon", "top_p": 0}]}, ("baselines", 0, "top_p")),
+        ({"baselines": [{"name": "bon", "top_p": 0}]}, ("baselines", 0, "bon", "top_p")),
     ],
 )
 def test_bad_input_is_refused_at_its_field(body: dict[str, Any], field: tuple[Any, ...]) -> None:
@@ -93,6 +93,23 @@ def test_baselines_match_the_methods_samples() -> None:
     alone = parse(method={"name": "bon"}).filled(model="m").method
     assert isinstance(alone, BestOfN)
     assert alone.n == 128
+
+
+def test_any_method_of_one_round_is_a_baseline_with_its_own_or_the_methods_samples() -> None:
+    others = [{"name": "soft_bon", "lambda": 2}, {"name": "sample"}, {"name": "sample", "n": 2}]
+    request = parse(
+        method={"name": "bon", "n": 7},
+        baselines=[*others, {"name": "greedy"}, {"name": "recontrol", "value": "v"}],
+    ).filled(model="m")
+    assert [b.samples for b in request.baselines] == [7, 7, 2, 1, 1]
+    assert JobRequest.model_validate_json(request.model_dump_json()) == request
+    stored = json.loads(request.model_dump_json())["baselines"]
+    assert (stored[0]["name"], stored[0]["lambda"], stored[0]["n"]) == ("soft_bon", 2, 7)
+    for name in ("aisp", "collect", "train"):
+        with pytest.raises(ValidationError):
+            parse(baselines=[{"name": name, "value": "v"}])
+    assert parse(method={"name": "sample"}).filled(model="m").method.samples == 1
+    assert parse(method={"name": "soft_bon"}).filled(model="m").method.samples == 128
 
 
 def test_the_paper_is_fixed_variance_and_a_number() -> None:

@@ -6,9 +6,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from prelogit.wire.params.shared import Count, OneRound, Positive, Share
+from prelogit.wire.params.shared import Count, OneRound, Positive, Share, TopP
 
-TopP = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Steps = Annotated[int, Field(ge=0, le=1000)]
 # A value that is written has a name; so no path comes in with a job.
 ValueName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
