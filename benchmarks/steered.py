@@ -6,6 +6,7 @@ import math
 
 import torch
 
+from prelogit.core.errors import MemoryShortError
 from prelogit.engine.engine import Engine
 from prelogit.engine.load import Model
 from prelogit.search.plan import Gaussian, Greedy, NoiseKey, Plan, Rollouts, SearchId
@@ -29,7 +30,7 @@ def run_plan(engine: Engine, search: SearchId, plan: Plan) -> Rollouts:
         for _, rollouts in engine.step():
             if isinstance(rollouts, MemoryShortError):
                 raise rollouts
-            assert isinstance(rollouts, Rollouts)  # noqa: S101 - the plan asks nothing
+            assert isinstance(rollouts, Rollouts)
             return rollouts
 
 

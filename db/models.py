@@ -131,6 +131,7 @@ class IterationRow(Base):
     rewards: Mapped[list[Any]]
     weights: Mapped[list[Any]]
     finish: Mapped[list[Any]]
+    guided: Mapped[dict[str, Any] | None]  # of methods that pick every token by the reward
 
 
 class CandidateRow(Base):

@@ -13,7 +13,7 @@ from db import events
 from db.holding import Claim, held
 from db.models import CandidateRow, IterationRow, JobRow, PromptRow
 from prelogit.core.errors import StoreError
-from prelogit.core.records import Candidate, Iteration, Seconds, Trace
+from prelogit.core.records import Candidate, Guided, Iteration, Seconds, Trace
 
 _SCALARS = ("mean", "std", "best", "best_so_far", "ess", "lambda_", "sigma2", "kl_gaussian", "step")
 
@@ -158,6 +158,7 @@ def _insert_iteration(
             rewards=iteration.rewards,
             weights=iteration.weights,
             finish=iteration.finish,
+            guided=None if iteration.guided is None else iteration.guided.model_dump(),
         )
     )
 
@@ -177,6 +178,7 @@ def _iteration(row: IterationRow) -> Iteration:
             decode=row.decode_seconds, reward=row.reward_seconds, wait=row.wait_seconds
         ),
         final=row.final,
+        guided=None if row.guided is None else Guided.model_validate(row.guided),
     )
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from prelogit.value.train import train_value
     from prelogit.wire.params import (
         AISP,
+        ARGS,
         BestOfN,
         CollectStates,
         Greedy,
@@ -41,6 +42,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __all__ = [
     "AISP",
+    "ARGS",
     "AsyncClient",
     "BestOfN",
     "Client",
@@ -64,6 +66,7 @@ __all__ = [
 # Name -> the module that holds it; None: the name is that module itself.
 _HOME: dict[str, tuple[str, str | None]] = {
     "AISP": ("prelogit.wire.params", "AISP"),
+    "ARGS": ("prelogit.wire.params", "ARGS"),
     "AsyncClient": ("prelogit.client", "AsyncClient"),
     "BestOfN": ("prelogit.wire.params", "BestOfN"),
     "Client": ("prelogit.client", "Client"),

@@ -48,6 +48,7 @@ def composed(
     method = outcomes[0]
     best = method.kept[0] if method.kept else None
     samples = sum(len(row.rewards) for row in method.rows)
+    guided = [row.guided.scored_partials for row in method.rows if row.guided is not None]
     cancelled = any(one.ending == "cancelled" for one in outcomes)
     return Result(
         prompt_id=prompt_id,
@@ -67,6 +68,7 @@ def composed(
         coherence=coherence(best.text) if best else None,
         nll=nlls[0],
         samples=samples,
+        scored_partials=sum(guided) if guided else None,
         iterations=len(method.rows),
         prompt_tokens=prompt_tokens,
         generated_tokens=sum(row.tokens for row in method.rows),

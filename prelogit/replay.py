@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from prelogit.core.errors import InputError, MemoryShortError
 from prelogit.core.records import Candidate, Trace
+from prelogit.engine.engine import Engine
 from prelogit.engine.load import Model
 from prelogit.methods import METHODS
-from prelogit.search.plan import Rollouts, SearchId, Shape
+from prelogit.rewards.protocol import Score
+from prelogit.search.guiding import ended
+from prelogit.search.plan import Choice, Question, Rollouts, SearchId, Shape, TopK
 from prelogit.solve import prompt_tokens, texts_of
+from prelogit.text import conversation
 from prelogit.value.use import Values, net_for
+from prelogit.weighing import weigh
 from prelogit.wire.jobs import JobRequest, PromptItem
 
 
@@ -24,13 +31,20 @@ class Replayed(NamedTuple):
 
 
 def replay_result(
-    model: Model, item: PromptItem, request: JobRequest, trace: Trace, stored: Candidate
+    model: Model,
+    item: PromptItem,
+    request: JobRequest,
+    trace: Trace,
+    stored: Candidate,
+    reward: Score | None = None,
 ) -> Replayed:
     """Rebuild the mean of the candidate's round from the trace and decode that round anew.
 
-    Args:    request: as the job stores it. stored: the candidate to compare with.
+    Args:    request: as the job stores it. stored: the candidate to compare with. reward: the job's,
+             for a method that picks every token by it.
     Raises:  MemoryShortError. InputError: the trace ends before the candidate's round, or is of another
-             model width; or its method names a value network that is not there.
+             model width; or its method names a value network that is not there, or needs the reward.
+             RewardError: it does not answer.
     """
     params: Any = METHODS[trace.method["name"]].params.model_validate(trace.method)
     method = METHODS[params.name]
@@ -51,13 +65,22 @@ def replay_result(
         raise InputError("the trace is longer than its method's rounds", field="trace")
     engine, search = model.engine(), SearchId(trace.prompt_id)
     engine.admit(search.prompt, prompt_tokens(model, item, request))
+    if isinstance(plan.pick, TopK) and reward is None:
+        raise InputError(
+            f"{params.name} picks every token by the reward, so a replay needs it", field="reward"
+        )
+
+    def choose(question: Question) -> Choice:
+        # Where the answer was cut, by a budget or a cancel, so is this one.
+        if stored.finish_reason == "length" and question.step > len(stored.token_ids):
+            return ended(question)
+        assert reward is not None  # noqa: S101 - seen above
+        assert method.choose is not None  # noqa: S101 - its plan asks
+        weighed = asyncio.run(weigh(reward, model.tokenizer, conversation(item), question))
+        return method.choose(state, question, weighed.rewards, params)
+
     engine.add(search, plan)
-    done: list[tuple[SearchId, Rollouts | MemoryShortError]] = []
-    while engine.busy:
-        done += engine.step()
-    rollouts = done[0][1]
-    if isinstance(rollouts, MemoryShortError):
-        raise rollouts
+    rollouts = _decoded(engine, choose)
     length = int(rollouts.length[stored.sample])
     ids = tuple(rollouts.token_ids[stored.sample, :length].tolist())
     pairs = zip(ids, stored.token_ids, strict=False)
@@ -65,3 +88,15 @@ def replay_result(
     if differs is None and len(ids) != len(stored.token_ids):
         differs = min(len(ids), len(stored.token_ids))
     return Replayed(texts_of(model, rollouts)[stored.sample], ids, differs is None, differs)
+
+
+def _decoded(engine: Engine, choose: Callable[[Question], Choice]) -> Rollouts:
+    """The engine's one plan, decoded to its end."""
+    while True:
+        for _, came in engine.step():
+            if isinstance(came, Question):
+                engine.answer(came, choose(came))
+            elif isinstance(came, MemoryShortError):
+                raise came
+            else:
+                return came

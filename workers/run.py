@@ -16,6 +16,7 @@ from db.session import reading
 from prelogit.engine.report import report
 from prelogit.rewards.hosted.coherence import packaged_coherence
 from prelogit.rewards.service import ServiceReward
+from prelogit.search.driver import Verdict
 from prelogit.solve import solve
 from prelogit.value.use import Values
 from workers.desk import Desk
@@ -137,6 +138,11 @@ async def _solve(desk: Desk, writer: Writer, wanted: Collection[str]) -> None:
     def still_wanted() -> bool:
         return not desk.stopping.is_set() and bool(writer.held.open) and not cancelled()
 
+    def on_question(prompt_id: str) -> Verdict:
+        if desk.stopping.is_set() or prompt_id not in writer.held.open:
+            return "abandon"
+        return "cancel" if cancelled() else "continue"
+
     async with reward:
         score = while_wanted(reward, still_wanted, grace_seconds=settings.stop_wait_seconds)
         await solve(
@@ -144,7 +150,7 @@ async def _solve(desk: Desk, writer: Writer, wanted: Collection[str]) -> None:
             found,
             claim.request,
             score,
-            writer.callbacks(),
+            writer.callbacks()._replace(on_question=on_question),
             values=Values(settings.home),
             coherence=packaged_coherence if settings.coherence else None,
             nll=settings.nll,

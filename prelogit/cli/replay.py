@@ -22,6 +22,13 @@ def replay(
     prompt_id: PromptId,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    reward: Annotated[
+        str | None,
+        typer.Option(
+            help="For answers of args, whose every token the reward picked: relevance, the URL of a "
+            "reward service, or module:callable (default the job's reward, by its name)."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Rebuild an answer from its stored trace, and say whether it is the same; 1 if it is not.
@@ -45,12 +52,17 @@ def replay(
     )
     from prelogit.engine.load import load_model
     from prelogit.replay import replay_result
+    from prelogit.rewards.load import load_reward
 
     name = request.model or ""
     if not as_json:
         notes.print(f"loading {name} …", highlight=False, markup=False)
     model = load_model(name, device=device, dtype=dtype)
-    again = replay_result(model, item, request, trace, answer)
+    guided = answer.iteration <= len(trace.iterations) and (
+        trace.iterations[answer.iteration - 1].guided is not None
+    )
+    score = load_reward(reward or request.reward.name) if guided else None
+    again = replay_result(model, item, request, trace, answer, score)
     stored = None if result.model is None else result.model.fingerprint
     if as_json:
         print_json(

@@ -179,6 +179,8 @@ class Result(Record):
 
     The answer is the best candidate, or the one that the method chose (``chosen`` in the trace);
     ``responses`` begins with it, the best others follow. ``stopped``: the limit of ``stop`` that ended the search early; None where all rounds ran.
+    ``scored_partials``: texts of candidate tokens that were scored beside the ``samples``, where the
+    method picks every token by the reward; None elsewhere.
     ``nll``: of the response under the model without steering, mean a token in nats.
     """
 
@@ -197,6 +199,7 @@ class Result(Record):
     coherence: float | None = None
     nll: float | None = None
     samples: int = 0
+    scored_partials: int | None = None
     iterations: int = 0
     prompt_tokens: int = 0
     generated_tokens: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prelogit.methods import aisp, bon, collect, greedy, recontrol, sample, soft_bon
+from prelogit.methods import aisp, args, bon, collect, greedy, recontrol, sample, soft_bon
 from prelogit.search.plan import Method
 
 METHODS: dict[str, Method] = {
@@ -11,6 +11,7 @@ METHODS: dict[str, Method] = {
     "soft_bon": soft_bon.METHOD,
     "greedy": greedy.METHOD,
     "sample": sample.METHOD,
+    "args": args.METHOD,
     "recontrol": recontrol.METHOD,
     "collect": collect.METHOD,
     "train": recontrol.TRAIN,

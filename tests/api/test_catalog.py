@@ -55,7 +55,7 @@ def test_methods_are_described_as_they_are_validated(gateway: Running) -> None:
     assert aisp["variance"]["allowed"] == ["preserve", "fixed"]
     assert aisp["window"]["nullable"]
     beside = {name for name, method in methods.items() if method["baseline"]}
-    assert beside == {"bon", "soft_bon", "greedy", "sample", "recontrol"}
+    assert beside == {"bon", "soft_bon", "greedy", "sample", "args", "recontrol"}
     assert (methods["greedy"]["samples"], methods["soft_bon"]["samples"]) == (1, 128)
 
 

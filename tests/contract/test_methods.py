@@ -9,7 +9,7 @@ import torch
 
 from prelogit.core.records import Iteration, Seconds
 from prelogit.methods import METHODS
-from prelogit.search.plan import Info, Plan, Rollouts, Shape
+from prelogit.search.plan import Info, Plan, Question, Rollouts, Shape, TopK
 from prelogit.value.network import untrained
 
 VALUE = untrained(8, 4, seed=1)
@@ -24,6 +24,7 @@ SMALL: dict[str, list[dict[str, Any]]] = {
     "soft_bon": [{"n": 5}, {"n": 1}, {"n": 5, "noise": "gaussian", "lambda_": 0.3}, {}],
     "greedy": [{}],
     "sample": [{"n": 5}, {}],
+    "args": [{}, {"mode": "stochastic", "n": 3, "k": 4, "weight": 0.5}],
     "recontrol": [{"value": "v"}, {"value": "v", "n": 4, "temperature": 0.8, "steps": 0}],
     "collect": [{"value": "v", "n": 5}],
     "train": [{"value": "v"}],
@@ -84,6 +85,23 @@ def copied(state: Any) -> Any:
     return state
 
 
+def check_choice(method: Any, state: Any, plan: Any, params: Any) -> None:
+    """A method that picks every token takes a candidate for each row, the same one when asked again."""
+    rows, step = plan.samples, 3
+    ids = 10 + torch.arange(rows * plan.pick.k).view(rows, -1)
+    log_p = torch.randn(ids.shape, dtype=torch.float64).log_softmax(dim=-1)
+    before = torch.ones(rows, step - 1, dtype=torch.long)
+    question = Question(0, torch.arange(rows), step, before, ids, log_p, 2 * rows, 0.0)
+    rewards = torch.randn(ids.shape, dtype=torch.float64)
+    kept = copied(state)
+    choice = method.choose(state, question, rewards, params)
+    assert equal(method.choose(state, question, rewards, params), choice)
+    assert equal(state, kept)
+    assert (choice.token_ids[:, None] == ids).sum(dim=-1).tolist() == [1] * rows
+    assert choice.log_ratio.isfinite().all()
+    assert (choice.kl >= 0).all()
+
+
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_a_method_keeps_the_contract(name: str, options: dict[str, Any]) -> None:
     method = METHODS[name]
@@ -100,6 +118,8 @@ def test_a_method_keeps_the_contract(name: str, options: dict[str, Any]) -> None
         assert equal(states[-1], before), "tell leaves the old state as it was"
         again, _ = method.tell(states[-1], rollouts, rewards, params)
         assert equal(again, state), "telling twice gives the same state"
+        if isinstance(plan.pick, TopK):
+            check_choice(method, before, plan, params)
         assert len(info.weights) == plan.samples
         assert sum(info.weights) == pytest.approx(1)
         rows.append(as_row(len(rows) + 1, rewards, info))

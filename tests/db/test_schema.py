@@ -131,7 +131,7 @@ def test_a_store_of_the_first_version_is_opened_with_its_jobs(empty_url: str) ->
         (row,) = trace.rows(session, "job_old", "p1", 0)
     assert job is not None
     assert (job.status, job.usage.generated_tokens, job.engine) == ("succeeded", 4, None)
-    assert (row.rewards, row.chosen) == ((1.5,), None)
+    assert (row.rewards, row.chosen, row.guided) == ((1.5,), None, None)
     engine.dispose()
 
 

@@ -50,6 +50,7 @@ def test_numbers_come_back_to_the_bit(store: Store, post: Post, take: Take, roun
             kl_gaussian=value,
             tokens=2**40,
             final=k == len(FLOATS),
+            guided={"scored_partials": k, "token_sampled": value, "cut": "seconds"},
             **{"lambda": value},
         )
         for k, value in enumerate(FLOATS, start=1)
@@ -75,6 +76,7 @@ def test_a_round_without_method_numbers_has_none(
         (row,) = trace.rows(session, claim.job_id, "p1", 0)
     assert (row.ess, row.lambda_, row.sigma2, row.kl_gaussian, row.step) == (None,) * 5
     assert row.chosen is None
+    assert row.guided is None
 
 
 def test_a_round_is_stored_once(store: Store, post: Post, take: Take, round_: Round) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from prelogit.wire.params.aisp import AISP
+from prelogit.wire.params.args import ARGS
 from prelogit.wire.params.bon import BestOfN
 from prelogit.wire.params.drawn import Drawn
 from prelogit.wire.params.greedy import Greedy
@@ -17,6 +18,7 @@ from prelogit.wire.params.soft_bon import SoftBestOfN
 
 __all__ = [
     "AISP",
+    "ARGS",
     "Baseline",
     "BaselineField",
     "BestOfN",
@@ -36,7 +38,7 @@ __all__ = [
 ]
 
 # Methods of one round, which may stand beside another to be compared with it.
-Baseline = BestOfN | SoftBestOfN | Greedy | Sample | REControl
+Baseline = BestOfN | SoftBestOfN | Greedy | Sample | ARGS | REControl
 Params = AISP | Baseline | CollectStates | TrainValue
 MethodField = Annotated[Params, Field(discriminator="name")]
 BaselineField = Annotated[Baseline, Field(discriminator="name")]
