@@ -63,7 +63,7 @@ def align(
     Source:  arXiv 2510.26219, Algorithm 1.
     """
     request = JobRequest(
-        prompts=tuple(p if isinstance(p, str) else PromptItem.model_validate(p) for p in prompts),
+        prompts=prompts_of(prompts),
         method=method or AISP(),
         baselines=tuple(baselines),
         max_new_tokens=max_new_tokens,
@@ -73,11 +73,7 @@ def align(
         stop=stop or Stop(),
         template=template,
     ).filled(model=model.name)
-    jobs = [
-        PromptJob(item.id or "", index, item)
-        for index, item in enumerate(request.prompts)
-        if isinstance(item, PromptItem)
-    ]
+    jobs = [PromptJob(item.id or "", index, item) for index, item in enumerate(request.items)]
     found: dict[str, AlignedResult] = {}
 
     def report(prompt_id: str, arm: int, row: Iteration, kept: tuple[Candidate, ...]) -> Verdict:
@@ -116,6 +112,13 @@ def align(
 
     _run(search_all())
     return [found[job.prompt_id] for job in jobs]
+
+
+def prompts_of(
+    prompts: Sequence[str | PromptItem | Mapping[str, Any]],
+) -> tuple[str | PromptItem, ...]:
+    """Prompts as a request takes them."""
+    return tuple(p if isinstance(p, str) else PromptItem.model_validate(p) for p in prompts)
 
 
 def by_length(model: Model, jobs: Sequence[PromptJob], request: JobRequest) -> list[PromptJob]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from prelogit.align import align
+from prelogit.align import align, prompts_of
 from prelogit.core.errors import InputError
 from prelogit.core.records import Iteration
 from prelogit.engine.load import Model
@@ -48,7 +48,7 @@ def collect_states(
     Raises:  InputError: the value has states of another model, reward or way of sampling.
     """
     request = JobRequest(
-        prompts=tuple(p if isinstance(p, str) else PromptItem.model_validate(p) for p in prompts),
+        prompts=prompts_of(prompts),
         method=method,
         max_new_tokens=max_new_tokens,
         seed=seed,
@@ -56,9 +56,8 @@ def collect_states(
     ).filled(model=model.name)
     recorder = recorder_for(request, Values(home), model=model.ref, dim=model.dim)
     assert recorder is not None  # noqa: S101 - the method collects
-    items = [item for item in request.prompts if isinstance(item, PromptItem)]
     missing = []
-    for item in items:
+    for item in request.items:
         try:
             token_ids = prompt_tokens(model, item, request)
         except InputError:  # told as that prompt's failure below
@@ -87,6 +86,6 @@ def collect_states(
     return Collected(
         prompts=len(results) - len(failed),
         responses=sum(one.samples for one in results),
-        already=len(items) - len(missing),
+        already=len(request.items) - len(missing),
         failed=failed,
     )

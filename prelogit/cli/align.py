@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import ValidationError
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from prelogit.cli import options
+from prelogit.cli.local import Device, Dtype, ModelName, RewardName, loaded, wrong_fields_named
 from prelogit.cli.methods import baseline_of, with_method_options
+from prelogit.cli.progress import counted
 from prelogit.cli.prompts import File, PromptText, gather
-from prelogit.cli.reporting import FAILED, Json, notes, print_json, reported
+from prelogit.cli.reporting import FAILED, Json, print_json, reported
 from prelogit.cli.results import Format, print_results
-from prelogit.core.errors import InputError
 from prelogit.wire.jobs import Stop
 from prelogit.wire.params import Params
 
@@ -27,12 +26,10 @@ def align(
     method: Params,
     file: File = None,
     prompt: PromptText = None,
-    model: Annotated[str, typer.Option(help="Alias, Hugging Face id or folder.")] = "smollm2-135m",
-    reward: Annotated[
-        str, typer.Option(help="relevance, the URL of a reward service, or module:callable.")
-    ] = "relevance",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    model: ModelName = "smollm2-135m",
+    reward: RewardName = "relevance",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
     baseline: options.Baselines = None,
     max_new_tokens: options.MaxNewTokens = None,
     seed: options.Seed = None,
@@ -67,28 +64,18 @@ def align(
     )
     import prelogit
 
-    if not as_json:
-        notes.print(f"loading {model} and {reward} …", highlight=False, markup=False)
-    loaded = prelogit.load_model(model, device=device, dtype=dtype)
-    score = prelogit.load_reward(reward)
+    answering, score = loaded(model, reward, device=device, dtype=dtype, quiet=as_json)
     total = len(items) * (method.rounds + sum(one.rounds for one in baselines))
-    columns = (TextColumn("rounds"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=notes, transient=True, disable=as_json) as progress:
-        task = progress.add_task("rounds", total=total)
+    with counted("rounds", total, quiet=as_json) as count, wrong_fields_named():
 
         def on_iteration(prompt_id: str, arm: int, row: Iteration) -> None:
-            progress.advance(task)
+            count()
 
-        try:
-            if stop is not None:
-                fields["stop"] = Stop.model_validate(stop)
-            results = prelogit.align(
-                loaded, items, score, method=method, on_iteration=on_iteration, **fields
-            )
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise InputError(f"{where}: {first['msg']}", field=where) from error
+        if stop is not None:
+            fields["stop"] = Stop.model_validate(stop)
+        results = prelogit.align(
+            answering, items, score, method=method, on_iteration=on_iteration, **fields
+        )
     if as_json:
         print_json([result.model_dump(mode="json") for result in results])
     else:

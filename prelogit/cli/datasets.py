@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from prelogit.cli import local
 from prelogit.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ MethodFile = Annotated[
         show_default=False,
     ),
 ]
-Model = Annotated[str, typer.Option(help="Alias, Hugging Face id or folder.")]
+Model = local.ModelName
 Seeds = Annotated[str, typer.Option(help="One or several, with commas: 0,1,2.")]
 MaxNewTokens = Annotated[int, typer.Option(help="Longest answer, in tokens.", min=1)]
 Preprocess = Annotated[
@@ -54,8 +55,8 @@ Url = Annotated[
     str | None,
     typer.Option(help="Run as jobs of the service there, not in this process.", show_default=False),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
+Device = local.Device
+Dtype = local.Dtype
 EstimateOnly = Annotated[
     bool, typer.Option("--estimate", help="Say what it would cost, and run nothing.")
 ]

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from prelogit.cli.progress import counted
 from prelogit.cli.reporting import FAILED, Json, notes, out, print_json, reported
 from prelogit.core.errors import InputError
 from prelogit.metrics.win_rate import WinRate, outcome, win_rate
@@ -76,13 +76,11 @@ def judge(
         patience=Patience(timeout_seconds, patience_seconds),
     )
     by_place: dict[int, Judged] = {}
-    columns = (TextColumn("pairs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=notes, transient=True, disable=as_json) as progress:
-        task = progress.add_task("pairs", total=len(pairs))
+    with counted("pairs", len(pairs), quiet=as_json) as count:
 
         def on_judged(place: int, one: Judged) -> None:
             by_place[place] = one
-            progress.advance(task)
+            count()
 
         try:
             asyncio.run(judge_pairs(asked, pairs, requests_at_once=at_once, on_judged=on_judged))
@@ -120,10 +118,10 @@ def _turns(prompts: str | None) -> dict[str, Turns] | None:
         return None
     from prelogit.data.read import read_prompts
     from prelogit.text import conversation
-    from prelogit.wire.jobs import JobRequest, PromptItem
+    from prelogit.wire.jobs import JobRequest
 
-    named = JobRequest(prompts=tuple(read_prompts(prompts))).filled(model="").prompts
-    return {one.id or "": conversation(one) for one in named if isinstance(one, PromptItem)}
+    request = JobRequest(prompts=tuple(read_prompts(prompts))).filled(model="")
+    return {item.id or "": conversation(item) for item in request.items}
 
 
 def _fields(body: str | None) -> dict[str, Any]:

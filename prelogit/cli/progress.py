@@ -35,3 +35,12 @@ def searched(total: int, *, quiet: bool) -> Iterator[Callable[[Task, Run], None]
                 notes.print(line, highlight=False, markup=False, soft_wrap=True)
 
         yield on_run
+
+
+@contextmanager
+def counted(name: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """A bar that goes on by one when it is told so."""
+    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=notes, transient=True, disable=quiet) as bar:
+        row = bar.add_task(name, total=total)
+        yield lambda: bar.advance(row)

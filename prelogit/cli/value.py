@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from prelogit.cli import options
+from prelogit.cli.local import Device, Dtype, ModelName, RewardName, loaded, wrong_fields_named
+from prelogit.cli.progress import counted
 from prelogit.cli.prompts import File, PromptText, gather
 from prelogit.cli.reporting import FAILED, Json, notes, out, print_json, reported
-from prelogit.core.errors import InputError
 from prelogit.wire.params import CollectStates
 
 if TYPE_CHECKING:
@@ -30,12 +30,10 @@ def collect(
     name: Name,
     file: File = None,
     prompt: PromptText = None,
-    model: Annotated[str, typer.Option(help="Alias, Hugging Face id or folder.")] = "smollm2-135m",
-    reward: Annotated[
-        str, typer.Option(help="relevance, the URL of a reward service, or module:callable.")
-    ] = "relevance",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    model: ModelName = "smollm2-135m",
+    reward: RewardName = "relevance",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
     n: Annotated[int | None, typer.Option(help="Samples a prompt (8).")] = None,
     temperature: Annotated[float | None, typer.Option(help="Of the softmax (0.7).")] = None,
     top_p: Annotated[
@@ -52,29 +50,11 @@ def collect(
     fields: dict[str, Any] = options.given_fields(
         max_new_tokens=max_new_tokens, seed=seed, template=template
     )
-    import prelogit
     from prelogit.collecting import collect_states
 
-    if not as_json:
-        notes.print(f"loading {model} and {reward} …", highlight=False, markup=False)
-    loaded = prelogit.load_model(model, device=device, dtype=dtype)
-    score = prelogit.load_reward(reward)
-    columns = (TextColumn("prompts"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=notes, transient=True, disable=as_json) as progress:
-        task = progress.add_task("prompts", total=len(items))
-        try:
-            done = collect_states(
-                loaded,
-                items,
-                score,
-                method,
-                on_prompt=lambda _: progress.advance(task),
-                **fields,
-            )
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise InputError(f"{where}: {first['msg']}", field=where) from error
+    sampled, score = loaded(model, reward, device=device, dtype=dtype, quiet=as_json)
+    with counted("prompts", len(items), quiet=as_json) as count, wrong_fields_named():
+        done = collect_states(sampled, items, score, method, on_prompt=lambda _: count(), **fields)
     if as_json:
         print_json(done._asdict())
     else:

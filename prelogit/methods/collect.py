@@ -5,59 +5,33 @@ Source: arXiv 2406.05954, section 4.2: the value is trained on the model's own r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 from torch import Tensor
 
-from prelogit.core.records import Iteration
-from prelogit.search.plan import Info, Method, NoiseKey, Plan, Rollouts, Shape, TopP
+from prelogit.search import one_round
+from prelogit.search.one_round import OneRoundState
+from prelogit.search.plan import Info, Method, Plan, Rollouts
 from prelogit.wire.params import CollectStates
 
 
-class CollectState(NamedTuple):
-    """Whether the one round has been told."""
-
-    k: int
-    shape: Shape
-
-
-def init(params: CollectStates, shape: Shape) -> CollectState:
-    """Nothing drawn yet."""
-    return CollectState(0, shape)
-
-
-def ask(state: CollectState, params: CollectStates) -> Plan | None:
+def ask(state: OneRoundState, params: CollectStates) -> Plan | None:
     """All n samples in one round."""
-    if state.k >= params.rounds:
-        return None
-    shape = state.shape
-    pick = TopP(params.temperature, params.top_p, NoiseKey(shape.seed, shape.prompt, 1))
-    return Plan(params.n, None, pick, shape.max_new_tokens, keep_hidden=True)
+    plan = one_round.sampled(state, params)
+    return None if plan is None else plan._replace(keep_hidden=True)
 
 
 def tell(
-    state: CollectState, rollouts: Rollouts, rewards: Tensor, params: CollectStates
-) -> tuple[CollectState, Info]:
+    state: OneRoundState, rollouts: Rollouts, rewards: Tensor, params: CollectStates
+) -> tuple[OneRoundState, Info]:
     """Nothing is learned here: every sample weighs the same."""
-    n = len(rewards)
-    info = Info(weights=(1.0 / n,) * n, ess=float(n), final=True)
-    return state._replace(k=state.k + 1), info
+    return one_round.told(state), one_round.alike(len(rewards))
 
 
-def restore(rows: Sequence[Iteration], params: CollectStates, shape: Shape) -> CollectState:
-    """The state after the given rounds."""
-    return CollectState(len(rows), shape)
-
-
-def target(state: CollectState, params: CollectStates) -> Plan | None:
-    """The model is not changed, so there is no KL to measure."""
-    return None
-
-
-def warn(rows: Sequence[Iteration], params: CollectStates, shape: Shape) -> tuple[str, ...]:
-    """Nothing to say."""
-    return ()
-
-
-METHOD = Method(CollectStates, init, ask, tell, restore, target, warn)
+METHOD = Method(
+    CollectStates,
+    one_round.init,
+    ask,
+    tell,
+    one_round.restore,
+    one_round.no_target,
+    one_round.no_warning,
+)

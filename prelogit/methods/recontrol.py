@@ -12,12 +12,13 @@ Perspective", arXiv 2406.05954.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from torch import Tensor
 
 from prelogit.core.errors import InputError
 from prelogit.core.records import Iteration
+from prelogit.search import one_round
+from prelogit.search.one_round import OneRoundState
 from prelogit.search.plan import (
     Ascend,
     Greedy,
@@ -35,24 +36,17 @@ from prelogit.wire.params import REControl, TrainValue
 Steered = REControl | TrainValue
 
 
-class REControlState(NamedTuple):
-    """Whether the one round has been told."""
-
-    k: int
-    shape: Shape
-
-
-def init(params: Steered, shape: Shape) -> REControlState:
+def init(params: Steered, shape: Shape) -> OneRoundState:
     """Nothing decoded yet.
 
     Raises: InputError: the shape carries no value network.
     """
     if shape.value is None:
         raise InputError("RE-Control needs a value network: load one by its name", field="value")
-    return REControlState(0, shape)
+    return one_round.init(params, shape)
 
 
-def ask(state: REControlState, params: Steered) -> Plan | None:
+def ask(state: OneRoundState, params: Steered) -> Plan | None:
     """All samples in one round."""
     if state.k >= params.rounds:
         return None
@@ -64,20 +58,18 @@ def ask(state: REControlState, params: Steered) -> Plan | None:
 
 
 def tell(
-    state: REControlState, rollouts: Rollouts, rewards: Tensor, params: Steered
-) -> tuple[REControlState, Info]:
+    state: OneRoundState, rollouts: Rollouts, rewards: Tensor, params: Steered
+) -> tuple[OneRoundState, Info]:
     """Nothing is learned while decoding: every sample weighs the same."""
-    n = len(rewards)
-    info = Info(weights=(1.0 / n,) * n, ess=float(n), final=True)
-    return state._replace(k=state.k + 1), info
+    return one_round.told(state), one_round.alike(len(rewards))
 
 
-def restore(rows: Sequence[Iteration], params: Steered, shape: Shape) -> REControlState:
+def restore(rows: Sequence[Iteration], params: Steered, shape: Shape) -> OneRoundState:
     """The state after the given rounds."""
     return init(params, shape)._replace(k=len(rows))
 
 
-def target(state: REControlState, params: Steered) -> Plan | None:
+def target(state: OneRoundState, params: Steered) -> Plan | None:
     """One response drawn from softmax(W h + b) of pre-logits that have climbed, for its KL."""
     shape = state.shape
     key = NoiseKey(shape.seed, shape.prompt, params.rounds + 1)

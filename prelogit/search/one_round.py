@@ -10,7 +10,7 @@ import torch
 
 from prelogit.core.records import Iteration
 from prelogit.search.plan import Gaussian, Greedy, Info, NoiseKey, Plan, Shape, TopP
-from prelogit.wire.params import Drawn, Sample
+from prelogit.wire.params import CollectStates, Drawn, Sample
 
 
 class OneRoundState(NamedTuple):
@@ -25,7 +25,7 @@ def init(params: Any, shape: Shape) -> OneRoundState:
     return OneRoundState(0, shape)
 
 
-def sampled(state: OneRoundState, params: Drawn | Sample) -> Plan | None:
+def sampled(state: OneRoundState, params: Drawn | Sample | CollectStates) -> Plan | None:
     """All samples at once, by temperature and top-p. All methods draw the same ones from a seed."""
     if state.k >= params.rounds:
         return None

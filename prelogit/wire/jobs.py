@@ -108,6 +108,11 @@ class JobRequest(Strict):
                 seen.add(prompt.id)
         return prompts
 
+    @property
+    def items(self) -> tuple[PromptItem, ...]:
+        """The prompts of a request that has been filled in."""
+        return tuple(prompt for prompt in self.prompts if isinstance(prompt, PromptItem))
+
     def filled(self, *, model: str) -> JobRequest:
         """The request as it is stored: model, prompt ids and sample counts filled in.
 

@@ -6,30 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from prelogit.core.records import ModelRef
 from prelogit.value.file import save_value
-from prelogit.value.header import Epoch, ValueHeader
 from prelogit.value.network import untrained
 from tests.api.running import Running
 from tests.api.test_submit import assert_problem
+from tests.value.made import header
 
 
 def store_value(path: Path) -> None:
-    header = ValueHeader(
-        model=ModelRef(name="m"),
-        reward=ModelRef(name="r"),
-        dim=8,
-        width=4,
-        mean=0.0,
-        std=1.0,
-        states="s",
-        fitting={"seed": 0},
-        prompts=2,
-        responses=4,
-        epoch=1,
-        curve=(Epoch(loss=1.0, held_out=1.0),),
-    )
-    save_value(path, untrained(8, 4, seed=1), header)
+    save_value(path, untrained(6, 8, seed=1), header())
 
 
 def test_a_value_is_named_and_taken(gateway: Running) -> None:
@@ -114,6 +99,6 @@ def test_values_are_listed_with_their_curves(gateway: Running) -> None:
     (folder / "broken").mkdir()
     (folder / "broken" / "value.safetensors").write_bytes(b"nothing")
     (value,) = gateway.get("/v1/values").json()["data"]
-    assert (value["id"], value["explained"]) == ("polite", 0.0)
-    assert value["header"]["model"]["name"] == "m"
-    assert value["header"]["curve"] == [{"loss": 1.0, "held_out": 1.0}]
+    assert (value["id"], value["explained"]) == ("polite", pytest.approx(0.1))
+    assert value["header"]["model"]["name"] == "tiny"
+    assert value["header"]["curve"] == [{"loss": 1.0, "held_out": 0.9}]

@@ -45,7 +45,7 @@ def test_without_a_network_nothing_begins() -> None:
 
 def test_collecting_keeps_the_pre_logits_of_samples_by_top_p() -> None:
     params = CollectStates(value="v", n=3)
-    plan = collect.ask(collect.init(params, SHAPE), params)
+    plan = collect.ask(collect.METHOD.init(params, SHAPE), params)
     pick = TopP(0.7, 0.95, NoiseKey(5, "p", 1))
     assert plan == Plan(3, None, pick, 6, keep_hidden=True)
 

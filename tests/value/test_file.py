@@ -10,24 +10,11 @@ import torch
 from prelogit.core.errors import InputError
 from prelogit.core.records import ModelRef
 from prelogit.value.file import load_value, read_value, save_value
-from prelogit.value.header import Epoch, ValueHeader, value_file, value_names
+from prelogit.value.header import value_file, value_names
 from prelogit.value.network import untrained
+from tests.value.made import MODEL, header
 
-MODEL = ModelRef(name="tiny", fingerprint="abc")
-HEADER = ValueHeader(
-    model=MODEL,
-    reward=ModelRef(name="r"),
-    dim=6,
-    width=8,
-    mean=2.0,
-    std=0.5,
-    states="s",
-    fitting={"seed": 0},
-    prompts=4,
-    responses=32,
-    epoch=1,
-    curve=(Epoch(loss=1.0, held_out=0.9),),
-)
+HEADER = header()
 
 
 @pytest.fixture
