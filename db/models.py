@@ -123,6 +123,8 @@ class IterationRow(Base):
     lambda_: Mapped[float | None] = mapped_column("lambda")
     sigma2: Mapped[float | None]
     kl_gaussian: Mapped[float | None]
+    kl_token_sampled: Mapped[float | None]
+    kl_token_exact: Mapped[float | None]
     step: Mapped[float | None]
     chosen: Mapped[int | None]  # the sample that the method made its answer
     decode_seconds: Mapped[float]
@@ -132,6 +134,7 @@ class IterationRow(Base):
     weights: Mapped[list[Any]]
     finish: Mapped[list[Any]]
     guided: Mapped[dict[str, Any] | None]  # of methods that pick every token by the reward
+    population: Mapped[dict[str, Any] | None]
 
 
 class CandidateRow(Base):

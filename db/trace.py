@@ -15,7 +15,12 @@ from db.models import CandidateRow, IterationRow, JobRow, PromptRow
 from prelogit.core.errors import StoreError
 from prelogit.core.records import Candidate, Guided, Iteration, Seconds, Trace
 
-_SCALARS = ("mean", "std", "best", "best_so_far", "ess", "lambda_", "sigma2", "kl_gaussian", "step")
+_SCALARS = (
+    *("mean", "std", "best", "best_so_far", "ess", "lambda_", "sigma2"),
+    *("kl_gaussian", "kl_token_sampled", "kl_token_exact", "step"),
+)
+# Long, and of no use while a user watches.
+_NOT_TOLD = {"rewards", "weights", "finish", "population"}
 
 
 def append(
@@ -56,7 +61,7 @@ def append(
         ),
         execution_options={"synchronize_session": False},
     )
-    told = iteration.model_dump(mode="json", exclude={"rewards", "weights", "finish"})
+    told = iteration.model_dump(mode="json", exclude=_NOT_TOLD)
     events.append(session, job.id, "iteration", {"prompt_id": prompt_id, "arm": arm, **told})
 
 
@@ -159,6 +164,9 @@ def _insert_iteration(
             weights=iteration.weights,
             finish=iteration.finish,
             guided=None if iteration.guided is None else iteration.guided.model_dump(),
+            population=None
+            if iteration.population is None
+            else iteration.population.model_dump(mode="json"),
         )
     )
 
@@ -171,6 +179,7 @@ def _iteration(row: IterationRow) -> Iteration:
         rewards=tuple(row.rewards),
         weights=tuple(row.weights),
         finish=tuple(row.finish),
+        population=row.population,
         tokens=row.tokens,
         reward_calls=row.reward_calls,
         reward_tokens=row.reward_tokens,

@@ -173,7 +173,7 @@ def tell_trace(job: JobHandle, result: Result, home: Path) -> None:
     """One trace, and where all of them can be read."""
     trace = job.trace(result.prompt_id)
     table = Table(box=SIMPLE_HEAD, title=f"Trace of {result.prompt_id!r}")
-    for name in ("round", "mean", "best", "best so far", "ESS", "lambda", "sigma2", "KL Gaussian"):
+    for name in ("round", "mean", "best", "best so far", "ESS", "lambda", "sigma2", "KL of noise"):
         table.add_column(name, justify="right")
     for row in trace.iterations:
         table.add_row(
@@ -183,8 +183,8 @@ def tell_trace(job: JobHandle, result: Result, home: Path) -> None:
             f"{row.best_so_far:.2f}",
             f"{row.ess:.1f}",
             "-" if row.lambda_ is None else f"{row.lambda_:.3f}",
-            f"{row.sigma2:.3f}",
-            f"{row.kl_gaussian:.0f}",
+            "-" if row.sigma2 is None else f"{row.sigma2:.3f}",
+            "-" if row.kl_gaussian is None else f"{row.kl_gaussian:.0f}",
         )
     console.print(table)
     console.print(

@@ -9,7 +9,7 @@ import torch
 
 from prelogit.align import align
 from prelogit.engine.load import Model
-from prelogit.methods import aisp
+from prelogit.methods.aisp import mean as aisp
 from prelogit.noise import standard_normal
 from prelogit.text import encode
 from prelogit.wire.jobs import PromptItem
@@ -99,7 +99,7 @@ def slow_aisp(
 @pytest.mark.parametrize(
     "method",
     [
-        AISP(n=4, iterations=3),
+        AISP(proposal="mean", n=4, iterations=3),
         AISP.paper(n=4, iterations=3, lambda_=0.05, alpha=0.9),
         AISP(n=3, iterations=2, window=5, lambda_=0.02, sigma2=1.5),
     ],

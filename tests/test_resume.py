@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +19,7 @@ from tests import tiny
 from tests.aligned import CONFIG
 
 Rows = dict[tuple[str, int], list[tuple[Iteration, tuple[Candidate, ...]]]]
+Proposal = Literal["texts", "mean"]
 PROMPTS = {"a": "Hi", "b": "What is a whale?", "c": "Tell me about it. " * 4}
 
 
@@ -28,11 +29,11 @@ def model() -> Model:
 
 
 def search(
-    model: Model, stored: Mapping[str, Mapping[int, Stored]]
+    model: Model, stored: Mapping[str, Mapping[int, Stored]], proposal: Proposal = "texts"
 ) -> tuple[dict[str, Result], Rows]:
     request = JobRequest(
         prompts=tuple(PromptItem(id=name, prompt=text) for name, text in PROMPTS.items()),
-        method=AISP(n=4, iterations=3),
+        method=AISP(n=4, iterations=3, proposal=proposal),
         baselines=(BestOfN(n=6),),
         max_new_tokens=10,
     ).filled(model="tiny")
@@ -56,10 +57,13 @@ def search(
     return results, rows
 
 
-@settings(max_examples=12, deadline=None)
-@given(cuts=st.fixed_dictionaries({name: st.integers(0, 4) for name in PROMPTS}))
-def test_resumed_anywhere(model: Model, cuts: dict[str, int]) -> None:
-    whole, rows = _whole(model)
+@settings(max_examples=16, deadline=None)
+@given(
+    cuts=st.fixed_dictionaries({name: st.integers(0, 4) for name in PROMPTS}),
+    proposal=st.sampled_from(get_args(Proposal)),
+)
+def test_resumed_anywhere(model: Model, cuts: dict[str, int], proposal: Proposal) -> None:
+    whole, rows = _whole(model, proposal)
     stored = {
         name: {
             0: Stored(
@@ -69,21 +73,26 @@ def test_resumed_anywhere(model: Model, cuts: dict[str, int]) -> None:
         }
         for name, cut in cuts.items()
     }
-    resumed, again = search(model, stored)
+    resumed, again = search(model, stored, proposal)
     for name, cut in cuts.items():
         assert resumed[name].response == whole[name].response
         assert resumed[name].reward == whole[name].reward
         # A sum over all tokens: its last digits may depend on how many rows were summed.
         assert resumed[name].kl.token_exact == pytest.approx(whole[name].kl.token_exact, rel=1e-5)
-        want = [(row.rewards, row.weights, row.sigma2) for row, _ in rows[name, 0][cut:]]
-        got = [(row.rewards, row.weights, row.sigma2) for row, _ in again.get((name, 0), [])]
-        assert got == want
+        want, got = rows[name, 0][cut:], again.get((name, 0), [])
+        assert [row.rewards for row, _ in got] == [row.rewards for row, _ in want]
+        assert [row.population for row, _ in got] == [row.population for row, _ in want]
+        for (mine, _), (other, _) in zip(got, want, strict=True):
+            assert mine.weights == other.weights
+            # The mean's to the bit; of texts it is a mean over tokens, as the KL.
+            exact = 0 if proposal == "mean" else 1e-6
+            assert mine.sigma2 == pytest.approx(other.sigma2, rel=exact, abs=0)
 
 
-_KEPT: list[tuple[dict[str, Result], Rows]] = []
+_KEPT: dict[Proposal, tuple[dict[str, Result], Rows]] = {}
 
 
-def _whole(model: Model) -> tuple[dict[str, Result], Rows]:
-    if not _KEPT:
-        _KEPT.append(search(model, {}))
-    return _KEPT[0]
+def _whole(model: Model, proposal: Proposal) -> tuple[dict[str, Result], Rows]:
+    if proposal not in _KEPT:
+        _KEPT[proposal] = search(model, {}, proposal)
+    return _KEPT[proposal]

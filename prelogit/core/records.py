@@ -72,6 +72,34 @@ class Guided(Record):
     cut: StopReason | None = None
 
 
+class Parent(Record):
+    """A candidate that later candidates are made from, as AISP's population keeps it.
+
+    ``weight`` is its share of Eq. 18 among the population, ``log_prior`` the log probability of
+    what its own noise was conditioned on. ``token_ids``, and ``free``, the places (from 0) at which
+    the model had a choice, stand in the row of the round that drew it alone.
+    """
+
+    iteration: int
+    sample: int
+    reward: float
+    weight: float
+    log_prior: float
+    token_ids: tuple[int, ...] = ()
+    free: tuple[int, ...] = ()
+
+
+class Population(Record):
+    """The texts that AISP goes on from after a round, best first; and what the round was made from.
+
+    ``parents``: for each candidate of the round the place of its parent in the population of the
+    row before, -1 where it has none.
+    """
+
+    parents: tuple[int, ...]
+    texts: tuple[Parent, ...]
+
+
 class Iteration(Record):
     """One round of n candidates, as the trace shows it.
 
@@ -80,11 +108,12 @@ class Iteration(Record):
     the temperature that was used, ``None`` where the method has none or where all rewards
     tie, so that any lambda gives the same weights. ``sigma2`` is the variance of this
     round's noise, ``kl_gaussian`` the closed KL (nats) of this round's proposal from the
-    prior, ``step`` how far the mean moved towards the weighted noise (1 in the paper,
+    prior, ``kl_token_sampled`` and ``kl_token_exact`` the KL (nats, mean of the candidates) of what
+    the tokens were drawn from, from the base model (``Kl``), ``step`` how far the mean moved towards the weighted noise (1 in the paper,
     0 in a round that does not move it). ``chosen`` is the sample (from 0) that the method made
     its answer, ``None`` where the best candidate is the answer. ``tokens`` were generated, ``reward_tokens`` were read
     by the reward (0 where it does not say) in ``reward_calls`` requests. ``guided`` is there where
-    the method picked every token by the reward.
+    the method picked every token by the reward, ``population`` where the search goes from text to text.
     """
 
     k: int
@@ -96,6 +125,8 @@ class Iteration(Record):
     lambda_: float | None = Field(default=None, alias="lambda")
     sigma2: float | None = None
     kl_gaussian: float | None = None
+    kl_token_sampled: float | None = None
+    kl_token_exact: float | None = None
     step: float | None = None
     chosen: int | None = None
     rewards: tuple[float, ...]
@@ -107,6 +138,7 @@ class Iteration(Record):
     seconds: Seconds
     final: bool = False
     guided: Guided | None = None
+    population: Population | None = None
 
 
 class Trace(Record):

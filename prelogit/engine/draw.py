@@ -17,9 +17,10 @@ from prelogit.engine.graphs.drawing import drawn_static, takes
 from prelogit.engine.graphs.static_draw import StaticDraw
 from prelogit.engine.head import Head
 from prelogit.engine.offer import Offer, top_k
+from prelogit.engine.revise import revise
 from prelogit.engine.work import Seat, names
 from prelogit.noise import normal_rows, uniform_rows
-from prelogit.search.plan import Gaussian, Greedy, NoiseKey, TopK, TopP
+from prelogit.search.plan import Gaussian, Greedy, NoiseKey, Revise, TopK, TopP
 
 
 class Drawn(NamedTuple):
@@ -42,10 +43,10 @@ def draw(head: Head, seats: Sequence[Seat], static: StaticDraw | None = None) ->
     keep_states(head, hidden, seats, rows)
     if static is not None and takes(static, seats):
         logits, greedy = drawn_static(static, hidden, seats)
-        return Drawn(_pick(logits, seats, rows, greedy), _offers(logits, seats, rows))
+        return Drawn(_pick(head, logits, seats, rows, greedy), _offers(logits, seats, rows))
     added = climbed(head, hidden, seats, rows, _added(seats, rows, head))
     logits = head.logits(hidden, added)
-    tokens = _pick(logits, seats, rows)
+    tokens = _pick(head, logits, seats, rows)
     for seat, span in zip(seats, rows, strict=True):
         if seat.work.plan.measure_kl:
             _measure(head, seat, logits[span], tokens[span])
@@ -117,7 +118,11 @@ def _gather_dot(noisy: Sequence[tuple[NoiseKey, Seat]], u: Tensor, v: Tensor) ->
 
 
 def _pick(
-    logits: Tensor, seats: Sequence[Seat], spans: Sequence[slice], greedy: Tensor | None = None
+    head: Head,
+    logits: Tensor,
+    seats: Sequence[Seat],
+    spans: Sequence[slice],
+    greedy: Tensor | None = None,
 ) -> Tensor:
     """i64[R]: greedy, or sampled where the plan says so; one call for all that sample alike.
 
@@ -128,7 +133,7 @@ def _pick(
         match seat.work.plan.pick:
             case TopP() as how:
                 alike.setdefault((how.temperature, how.top_p), []).append((how, seat, span))
-            case Greedy() | TopK():
+            case Greedy() | Revise() | TopK():
                 pass
     if greedy is not None:
         tokens = greedy
@@ -144,6 +149,7 @@ def _pick(
         else:
             place = torch.tensor(rows, device=logits.device)
         tokens[place] = pick.top_p(logits[place], temperature, mass, uniform)
+    revise(head, logits, seats, spans, tokens)
     return tokens
 
 

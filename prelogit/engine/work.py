@@ -10,7 +10,16 @@ from torch import Tensor
 
 from prelogit.engine.prefix import Group
 from prelogit.noise import Rows, key_words, normal_rows, rows_of
-from prelogit.search.plan import Gaussian, NoiseKey, Plan, Rollouts, SearchId, TopK
+from prelogit.search.plan import (
+    Gaussian,
+    NoiseKey,
+    Plan,
+    Revise,
+    Revised,
+    Rollouts,
+    SearchId,
+    TopK,
+)
 
 
 class Work:
@@ -34,6 +43,7 @@ class Work:
         # [n, T, d], made when the first pre-logits come
         self.hidden: Tensor | None = None
         control = plan.control
+        self.revised = _none_revised(plan) if isinstance(plan.pick, Revise) else None
         self.mean = control.mean.to(device) if isinstance(control, Gaussian) else None
         self.moved = self.mean is not None and bool(self.mean.any())
 
@@ -56,8 +66,8 @@ class Work:
         self.token_ids[again] = -1
         self.length[again] = 0
         self.stopped[again] = False
-        for total in (self.dot, self.log_ratio, self.kl):
-            total[again] = 0.0
+        for total in (self.dot, self.log_ratio, self.kl, *(self.revised or ())):
+            total[again] = 0
         self.unopened = sorted([*again, *self.unopened])
         return bool(again)
 
@@ -75,7 +85,7 @@ class Work:
     def rollouts(self) -> Rollouts:
         """What the plan's method is told."""
         plan = self.plan
-        measured = plan.measure_kl or isinstance(plan.pick, TopK)
+        measured = plan.measure_kl or isinstance(plan.pick, Revise | TopK)
         return Rollouts(
             token_ids=self.token_ids,
             length=self.length,
@@ -86,6 +96,7 @@ class Work:
             log_ratio=self.log_ratio if measured else None,
             kl=self.kl if measured else None,
             hidden=self.hidden,
+            revised=self.revised,
         )
 
     def _unseen_dot(self) -> Tensor:
@@ -111,6 +122,15 @@ class Work:
             v = u + control.sigma * normal_rows(rows, u.shape[1])
             total[sample] = (v.double() * u.double()).sum(dim=-1).sum()
         return total
+
+
+def _none_revised(plan: Plan) -> Revised:
+    n, tokens = plan.samples, plan.max_new_tokens
+    return Revised(
+        free=torch.zeros(n, tokens, dtype=torch.bool),
+        sigma2=torch.zeros(n, tokens, dtype=torch.float64),
+        log_prior=torch.zeros(n, dtype=torch.float64),
+    )
 
 
 class Seat(NamedTuple):

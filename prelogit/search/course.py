@@ -111,6 +111,8 @@ class Course:
             lambda_=info.lambda_,
             sigma2=info.sigma2,
             kl_gaussian=info.kl_gaussian,
+            kl_token_sampled=info.kl_token_sampled,
+            kl_token_exact=info.kl_token_exact,
             step=info.step,
             chosen=info.chosen,
             rewards=tuple(values),
@@ -127,6 +129,7 @@ class Course:
             ),
             final=info.final,
             guided=guiding.told(rollouts),
+            population=info.population,
         )
         self.rows.append(row)
         self.kept = rank([*self.kept, *drawn], self.rows)
@@ -135,21 +138,26 @@ class Course:
         self.kept = distinct(self.kept)[: self.search.top_k]
         return row, tuple(self.kept)
 
+    def _kl(self) -> Kl:
+        """What the last row says of it."""
+        if not self.rows:
+            return Kl()
+        last = self.rows[-1]
+        return Kl(
+            gaussian=last.kl_gaussian,
+            token_sampled=last.guided.token_sampled if last.guided else last.kl_token_sampled,
+            token_exact=last.guided.token_exact if last.guided else last.kl_token_exact,
+        )
+
     def outcome(self, ending: Ending, *, kl: Kl | None = None, error: str | None = None) -> Outcome:
         """How it ended."""
         search = self.search
-        last = self.rows[-1] if self.rows else None
-        guided = last.guided if last else None
+        guided = self.rows[-1].guided if self.rows else None
         return Outcome(
             ending,
             tuple(self.rows),
             tuple(self.kept),
-            kl
-            or Kl(
-                gaussian=last.kl_gaussian if last else None,
-                token_sampled=guided.token_sampled if guided else None,
-                token_exact=guided.token_exact if guided else None,
-            ),
+            kl or self._kl(),
             search.method.warn(self.rows, search.params, search.shape),
             error,
             self.stopped or (guided.cut if guided else None),

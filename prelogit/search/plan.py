@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from prelogit.core.records import Iteration
+from prelogit.core.records import Iteration, Population
 from prelogit.value.network import ValueNet
 
 
@@ -60,6 +60,23 @@ class TopP(NamedTuple):
     key: NoiseKey
 
 
+class Revise(NamedTuple):
+    """Noise in the shape of the model's uncertainty, and texts that are kept but for some places.
+
+    The token is the one of the nucleus that noise on the pre-logit lifts highest, for t <= window
+    (``engine/revise.py``). Where ``text`` has a token, the noise is conditioned on it: on its
+    winning where ``keep`` says so and the nucleus has it, else on its losing where the nucleus has
+    another. Greedy after the window.
+    """
+
+    temperature: float
+    top_p: float  # < 1
+    key: NoiseKey
+    window: int
+    text: Tensor  # i64[n, T] on CPU; -1: none
+    keep: Tensor  # bool[n, T]
+
+
 class TopK(NamedTuple):
     """The method picks, of the k most likely tokens: the row waits for its answer."""
 
@@ -67,7 +84,7 @@ class TopK(NamedTuple):
 
 
 Control = Gaussian | Ascend | None
-Pick = Greedy | TopP | TopK
+Pick = Greedy | TopP | Revise | TopK
 
 
 class Plan(NamedTuple):
@@ -85,6 +102,14 @@ class Plan(NamedTuple):
     keep_hidden: bool = False
 
 
+class Revised(NamedTuple):
+    """What a plan of ``Revise`` also tells; zeros after a sample's end."""
+
+    free: Tensor  # bool[n, T]: the nucleus had more than one token
+    sigma2: Tensor  # f64[n, T]: variance of the noise of a pre-logit's coordinate; 0 where it had no say
+    log_prior: Tensor  # f64[n]: log probability of all that the noise was conditioned on
+
+
 class Rollouts(NamedTuple):
     """What was decoded, sample by sample."""
 
@@ -94,10 +119,11 @@ class Rollouts(NamedTuple):
     u_dot_noise: Tensor  # f64[n]: sum over all tau steps of u_t . v_t, ended samples too
     decode_seconds: float  # prefill, and this plan's share (by rows) of the steps it took part in
     live_seconds: float  # wall time of those steps, shared with other plans
-    # f64[n]: sum_t log P(y_t) - log P_base(y_t); with measure_kl, or told by the method that picks
+    # f64[n]: sum_t log P(y_t) - log P_base(y_t); with measure_kl, or where the pick tells it
     log_ratio: Tensor | None = None
     kl: Tensor | None = None  # f64[n]: sum_t KL(P || P_base), likewise
     hidden: Tensor | None = None  # [n, T, d] in the model's dtype, with keep_hidden
+    revised: Revised | None = None
 
 
 class Question(NamedTuple):
@@ -129,9 +155,12 @@ class Info(NamedTuple):
     lambda_: float | None = None
     sigma2: float | None = None
     kl_gaussian: float | None = None
+    kl_token_sampled: float | None = None
+    kl_token_exact: float | None = None
     step: float | None = None
     chosen: int | None = None  # the sample that is the answer; None: the best is
     final: bool = False
+    population: Population | None = None
 
 
 class Shape(NamedTuple):

@@ -98,7 +98,17 @@ def test_every_wrong_field_gets_its_own_entry() -> None:
         ('{"prompts": ["a"], "top_k": 0}', {"minimum": 1, "maximum": 1000}),
         (
             with_method('{"name": "x"}'),
-            ["aisp", "bon", "soft_bon", "greedy", "sample", "args", "recontrol", "collect", "train"],
+            [
+                "aisp",
+                "bon",
+                "soft_bon",
+                "greedy",
+                "sample",
+                "args",
+                "recontrol",
+                "collect",
+                "train",
+            ],
         ),
         (
             '{"prompts": ["a"], "baselines": [{"name": "aisp"}]}',

@@ -9,7 +9,7 @@ import torch
 
 from prelogit.core.records import Iteration, Seconds
 from prelogit.methods import METHODS
-from prelogit.search.plan import Info, Plan, Question, Rollouts, Shape, TopK
+from prelogit.search.plan import Info, Plan, Question, Revise, Revised, Rollouts, Shape, TopK
 from prelogit.value.network import untrained
 
 VALUE = untrained(8, 4, seed=1)
@@ -18,6 +18,8 @@ SMALL: dict[str, list[dict[str, Any]]] = {
     "aisp": [
         {"n": 4, "iterations": 3},
         {"n": 3, "iterations": 2, "preset": "paper"},
+        {"n": 3, "iterations": 2, "proposal": "mean"},
+        {"n": 1, "iterations": 1, "proposal": "mean"},
         {"n": 1, "iterations": 1},
     ],
     "bon": [{"n": 5}, {"n": 5, "noise": "gaussian"}, {}],
@@ -43,6 +45,10 @@ def rollouts_for(plan: Plan, seed: int) -> tuple[Rollouts, torch.Tensor]:
         0.0,
         0.0,
     )
+    if isinstance(plan.pick, Revise):
+        places = torch.rand(n, plan.max_new_tokens, generator=generator).double()
+        told = Revised(places < 0.5, places, -places.sum(dim=1))
+        made = made._replace(revised=told, log_ratio=places[:, 0], kl=places[:, 1])
     return made, torch.randn(n, generator=generator, dtype=torch.float64)
 
 
@@ -64,6 +70,7 @@ def as_row(k: int, rewards: torch.Tensor, info: Info) -> Iteration:
         tokens=0,
         seconds=Seconds(),
         final=info.final,
+        population=info.population,
     )
 
 

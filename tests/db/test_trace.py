@@ -182,5 +182,5 @@ def test_the_trace_holds_what_a_replay_needs(
         assert trace.trace(session, "job_unknown", "p1") is None
     assert found is not None
     assert (found.seed, found.window, found.dim) == (5, 64, 576)
-    assert (found.method["lambda"], found.method["variance"]) == (0.3, "preserve")
+    assert (found.method["lambda"], found.method["proposal"]) == (0.3, "texts")
     assert found.iterations == (round_(1),)

@@ -40,7 +40,7 @@ def run(search: Search, drawn: Rounds) -> Course:
 
 
 def search(keep: Keep, top_k: int, kept: tuple[Candidate, ...] = ()) -> Search:
-    params, shape = AISP(n=3, iterations=4), Shape(1, 4, 1, 0, "p")
+    params, shape = AISP(proposal="mean", n=3, iterations=4), Shape(1, 4, 1, 0, "p")
     return Search(METHODS["aisp"], params, shape, keep=keep, top_k=top_k, kept=kept)
 
 

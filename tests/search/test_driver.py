@@ -64,7 +64,9 @@ def searches(*prompts: str) -> dict[SearchId, Search]:
     made = {}
     for prompt in prompts:
         shape = Shape(2, 4, 3, 0, prompt)
-        made[SearchId(prompt, 0)] = Search(METHODS["aisp"], AISP(n=3, iterations=2), shape)
+        made[SearchId(prompt, 0)] = Search(
+            METHODS["aisp"], AISP(proposal="mean", n=3, iterations=2), shape
+        )
         made[SearchId(prompt, 1)] = Search(METHODS["bon"], BestOfN(n=4), shape)
     return made
 

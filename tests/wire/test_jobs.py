@@ -17,7 +17,14 @@ def parse(**body: Any) -> JobRequest:
 def test_only_prompts_are_required_and_defaults_are_the_documented_ones() -> None:
     request = parse().filled(model="m")
     assert request.method == AISP(
-        n=16, iterations=8, lambda_="auto", sigma2=0.5, alpha=0.9999, variance="preserve"
+        proposal="texts",
+        n=16,
+        iterations=8,
+        lambda_="auto",
+        sigma2="auto",
+        alpha=0.9999,
+        temperature=0.8,
+        top_p=0.95,
     )
     stored = json.loads(request.model_dump_json())
     assert stored["method"]["lambda"] == "auto"
@@ -32,13 +39,40 @@ def test_only_prompts_are_required_and_defaults_are_the_documented_ones() -> Non
 
 
 @pytest.mark.parametrize(
+    ("given", "proposal", "variance", "sigma2"),
+    [
+        ({}, "texts", None, "auto"),
+        ({"sigma2": "auto", "alpha": 0.99}, "texts", None, "auto"),
+        ({"sigma2": 0.3}, "mean", "preserve", 0.3),
+        ({"variance": "fixed"}, "mean", "fixed", 0.5),
+        ({"proposal": "mean"}, "mean", "preserve", 0.5),
+        ({"preset": "paper"}, "mean", "fixed", 0.5),
+        ({"preset": "paper", "sigma2": 0.1, "lambda": 4.0}, "mean", "fixed", 0.1),
+    ],
+)
+def test_what_is_given_says_whether_aisp_has_a_mean(
+    given: dict[str, Any], proposal: str, variance: str | None, sigma2: float | str
+) -> None:
+    method = parse(method={"name": "aisp", **given}).method
+    assert isinstance(method, AISP)
+    assert (method.proposal, method.variance, method.sigma2) == (proposal, variance, sigma2)
+    assert AISP.model_validate(method.model_dump()) == method
+
+
+@pytest.mark.parametrize(
     ("body", "field"),
     [
         ({"prompts": []}, ("prompts",)),
         ({"methd": {}}, ("methd",)),
         ({"method": {"name": "magic"}}, ("method",)),
-        ({"method": {"name": "aisp", "sigma2": 0}}, ("method", "aisp", "sigma2")),
-        ({"method": {"name": "aisp", "sigma2": float("nan")}}, ("method", "aisp", "sigma2")),
+        (
+            {"method": {"name": "aisp", "sigma2": 0}},
+            ("method", "aisp", "sigma2", "constrained-float"),
+        ),
+        (
+            {"method": {"name": "aisp", "sigma2": float("nan")}},
+            ("method", "aisp", "sigma2", "constrained-float"),
+        ),
         (
             {"method": {"name": "aisp", "lambda": -1}},
             ("method", "aisp", "lambda", "constrained-float"),
@@ -47,6 +81,17 @@ def test_only_prompts_are_required_and_defaults_are_the_documented_ones() -> Non
         ({"method": {"name": "aisp", "n": 0}}, ("method", "aisp", "n")),
         ({"method": {"name": "aisp", "n": True}}, ("method", "aisp", "n")),
         ({"method": {"name": "aisp", "preset": "paper", "lambda": "auto"}}, ("method", "aisp")),
+        (
+            {"method": {"name": "aisp", "proposal": "texts", "variance": "fixed"}},
+            ("method", "aisp"),
+        ),
+        ({"method": {"name": "aisp", "proposal": "texts", "sigma2": 0.5}}, ("method", "aisp")),
+        ({"method": {"name": "aisp", "proposal": "mean", "sigma2": "auto"}}, ("method", "aisp")),
+        (
+            {"method": {"name": "aisp", "preset": "paper", "proposal": "texts"}},
+            ("method", "aisp"),
+        ),
+        ({"method": {"name": "aisp", "top_p": 1}}, ("method", "aisp", "top_p")),
         ({"seed": False}, ("seed",)),
         ({"seed": -1}, ("seed",)),
         ({"max_new_tokens": "64"}, ("max_new_tokens",)),

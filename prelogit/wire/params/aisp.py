@@ -25,8 +25,8 @@ class AISP(MethodParams):
     )
     iterations: Count = Field(
         default=8,
-        description="kappa, updates of the mean; one more round of n is drawn from the final "
-        "mean, so samples = n * (iterations + 1)",
+        description="kappa, updates of the proposal; one more round of n is drawn from the final "
+        "one, so samples = n * (iterations + 1)",
         json_schema_extra={"unit": "iterations"},
     )
     lambda_: Positive | Literal["auto"] = Field(
@@ -36,16 +36,30 @@ class AISP(MethodParams):
         "effective sample size is 0.3 n",
         json_schema_extra={"unit": "units of the reward"},
     )
-    sigma2: Positive = Field(
-        default=0.5,
-        description="variance of the noise",
+    proposal: Literal["texts", "mean"] = Field(
+        default="texts",
+        description='"texts": each sample is made from one of the best texts so far; "mean": all '
+        "from one mean of the noise, as published. Taken as mean where variance or a number for "
+        "sigma2 is given",
+    )
+    sigma2: Positive | Literal["auto"] = Field(
+        default="auto",
+        description='variance of the noise; "auto" with proposal "texts": at each token what '
+        "sampling at the temperature would give; 0.5 with a mean",
         json_schema_extra={"unit": "variance of one pre-logit coordinate"},
     )
     alpha: Share = Field(default=0.9999, description="relaxation of the prior")
-    variance: Literal["preserve", "fixed"] = Field(
-        default="preserve",
-        description='"preserve" keeps the mean\'s and the noise\'s shares of one budget, "fixed" '
-        "is the published update",
+    variance: Literal["preserve", "fixed"] | None = Field(
+        default=None,
+        description='with proposal "mean": "preserve" keeps the mean\'s and the noise\'s shares of '
+        'one budget, "fixed" is the published update',
+    )
+    temperature: Positive = Field(
+        default=0.8, description='of the noise with proposal "texts", as of sampling'
+    )
+    top_p: Share = Field(
+        default=0.95,
+        description='with proposal "texts": mass of the most likely tokens that noise may choose from',
     )
     window: Count | None = Field(
         default=None,
@@ -60,20 +74,39 @@ class AISP(MethodParams):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_in_the_paper(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or data.get("preset") != "paper":
+    def _fill_in(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
             return data
-        filled = {**cls.PAPER, "variance": "fixed"}
-        if "lambda_" in data:
-            filled.pop("lambda")
-        return {**filled, **data}
+        filled: dict[str, Any] = {}
+        if data.get("preset") == "paper":
+            filled = {**cls.PAPER, "variance": "fixed"}
+            if "lambda_" in data:
+                filled.pop("lambda")
+        given = {**filled, **data}
+        if "proposal" not in given:
+            moved = given.get("variance") is not None or given.get("sigma2", "auto") != "auto"
+            given["proposal"] = "mean" if moved else "texts"
+        if given["proposal"] == "mean":
+            given = {"sigma2": 0.5, "variance": "preserve"} | given
+        return given
 
     @model_validator(mode="after")
-    def _hold_the_paper(self) -> Self:
-        if self.preset == "paper" and (self.variance != "fixed" or self.lambda_ == "auto"):
+    def _fit_together(self) -> Self:
+        paper = self.variance == "fixed" and self.lambda_ != "auto" and self.proposal == "mean"
+        if self.preset == "paper" and not paper:
             raise ValueError(
-                'preset "paper" is Algorithm 1 to the letter: variance must be "fixed" and lambda a '
-                "number; leave both out, or leave the preset out"
+                'preset "paper" is Algorithm 1 to the letter: proposal must be "mean", variance '
+                '"fixed" and lambda a number; leave them out, or leave the preset out'
+            )
+        if self.proposal == "texts" and (self.variance is not None or self.sigma2 != "auto"):
+            raise ValueError(
+                'variance, and a number for sigma2, go with proposal "mean": leave them out, or '
+                "the proposal"
+            )
+        if self.proposal == "mean" and (self.variance is None or self.sigma2 == "auto"):
+            raise ValueError(
+                'with proposal "mean" sigma2 is a number and variance "preserve" or "fixed": leave '
+                "them out for 0.5 and preserve"
             )
         return self
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from prelogit.core.errors import RewardAnswerError
 from prelogit.core.records import Iteration, Seconds
-from prelogit.methods import aisp
+from prelogit.methods.aisp import mean as aisp
 from prelogit.metrics.ess import effective_sample_size
 from prelogit.metrics.kl import gaussian_kl
 from prelogit.noise import standard_normal
@@ -70,7 +70,7 @@ def test_auto_lambda_follows_the_scale_of_the_reward(values: list[int], scale: f
     assume(len(set(values)) > 1)
     r = torch.tensor(values, dtype=torch.float64) / 7
     dot = torch.linspace(-3, 3, len(r), dtype=torch.float64)
-    params = AISP(n=len(r))
+    params = AISP(proposal="mean", n=len(r))
     one = aisp.choose_lambda(r, dot, params, 0.5)
     other = aisp.choose_lambda(r * scale, dot, params, 0.5)
     assert one is not None
@@ -81,7 +81,10 @@ def test_auto_lambda_follows_the_scale_of_the_reward(values: list[int], scale: f
 
 
 def test_auto_lambda_has_no_answer_for_rewards_that_tie() -> None:
-    assert aisp.choose_lambda(torch.ones(8).double(), torch.zeros(8), AISP(n=8), 0.5) is None
+    assert (
+        aisp.choose_lambda(torch.ones(8).double(), torch.zeros(8), AISP(proposal="mean", n=8), 0.5)
+        is None
+    )
 
 
 def play(
@@ -156,7 +159,9 @@ def row(k: int, rewards: torch.Tensor, info: Info) -> Iteration:
     return Iteration.model_validate_json(made.model_dump_json())
 
 
-@pytest.mark.parametrize("params", [AISP(n=6, iterations=4), AISP.paper(n=5, iterations=3)])
+@pytest.mark.parametrize(
+    "params", [AISP(proposal="mean", n=6, iterations=4), AISP.paper(n=5, iterations=3)]
+)
 def test_u_rebuilt_from_the_trace_equals_u_to_the_bit(params: AISP) -> None:
     rows, states = play(params)
     for k in range(len(rows) + 1):
@@ -194,7 +199,7 @@ def test_the_published_update_is_the_weighted_noise() -> None:
 
 
 def test_preserving_keeps_one_budget_of_variance() -> None:
-    params = AISP(n=8, iterations=9)
+    params = AISP(proposal="mean", n=8, iterations=9)
     rows, states = play(params)
     for state in states:
         share = float(state.mean.double().square().mean())
@@ -207,7 +212,7 @@ def test_preserving_keeps_one_budget_of_variance() -> None:
 
 
 def test_a_mean_that_would_take_the_whole_budget_is_held() -> None:
-    params = AISP(n=1, iterations=1)
+    params = AISP(proposal="mean", n=1, iterations=1)
     state = aisp.init(params, SHAPE)._replace(mean=torch.full((5, 12), 5.0))
     moved = aisp._advance(state, (1.0,), 0.5, 1, params)
     assert float(moved.mean.double().square().mean()) == pytest.approx(0.98 * 0.5, rel=1e-6)
@@ -227,5 +232,5 @@ def test_gaussian_kl_is_the_closed_form() -> None:
 def test_a_random_walk_is_said() -> None:
     walk, _ = play(AISP.paper(n=16, iterations=6))
     assert any("random" in told for told in aisp.warn(walk, AISP.paper(n=16, iterations=6), SHAPE))
-    kept, _ = play(AISP(n=16, iterations=6))
-    assert aisp.warn(kept, AISP(n=16, iterations=6), SHAPE) == ()
+    kept, _ = play(AISP(proposal="mean", n=16, iterations=6))
+    assert aisp.warn(kept, AISP(proposal="mean", n=16, iterations=6), SHAPE) == ()

@@ -1,4 +1,4 @@
-"""AISP: adaptive importance sampling on pre-logits (arXiv 2510.26219, Algorithm 1).
+"""AISP as published: one mean U moves towards the noise that was rewarded (arXiv 2510.26219).
 
     u_t <- 0                                             for t = 1..tau
     for k = 1..kappa:
@@ -28,8 +28,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from prelogit.core.errors import InputError, RewardAnswerError
+from prelogit.core.errors import InputError
 from prelogit.core.records import Iteration, Trace
+from prelogit.methods.aisp.weights import lambda_with, weights
 from prelogit.metrics.ess import effective_sample_size
 from prelogit.metrics.kl import gaussian_kl, squared_norm
 from prelogit.noise import path_normal
@@ -37,14 +38,12 @@ from prelogit.search.plan import (
     Gaussian,
     Greedy,
     Info,
-    Method,
     NoiseKey,
     Plan,
     Rollouts,
     Shape,
     TopP,
 )
-from prelogit.search.temperature import lambda_for
 from prelogit.wire.params import AISP
 
 ESS_SHARE = 0.3  # rho: lambda "auto" aims at an effective sample size of rho * n
@@ -63,7 +62,14 @@ class AispState(NamedTuple):
 
 def init(params: AISP, shape: Shape) -> AispState:
     """U = 0, the noise has the whole variance."""
-    return AispState(torch.zeros(shape.window, shape.dim), params.sigma2, 0, shape)
+    return AispState(torch.zeros(shape.window, shape.dim), prior_variance(params), 0, shape)
+
+
+def prior_variance(params: AISP) -> float:
+    """sigma_0^2: the variance of the first round's noise."""
+    if params.sigma2 == "auto":
+        raise InputError('sigma2 "auto" goes with proposal "texts"', field="method.sigma2")
+    return params.sigma2
 
 
 def ask(state: AispState, params: AISP) -> Plan | None:
@@ -95,49 +101,19 @@ def tell(
         ess=ess,
         lambda_=lambda_,
         sigma2=state.sigma2,
-        kl_gaussian=gaussian_kl(state.mean, state.sigma2, params.sigma2),
+        kl_gaussian=gaussian_kl(state.mean, state.sigma2, prior_variance(params)),
         step=step,
         final=final,
     )
     return _advance(state, info.weights, step, k, params), info
 
 
-def weights(
-    rewards: Tensor, u_dot_v: Tensor, *, lambda_: float, alpha: float, sigma2: float
-) -> Tensor:
-    """Importance weights of one round.
-
-    Args:    rewards: [n], finite; larger is better. u_dot_v: [n], sum over t <= tau of
-             u_t . v_t. lambda_ > 0: in units of the reward. sigma2: of this round's noise.
-    Returns: f64[n], sums to 1.
-    Raises:  RewardAnswerError: a reward is not finite.
-    Source:  arXiv 2510.26219, Eq. 18.
-    """
-    r = torch.as_tensor(rewards, dtype=torch.float64)
-    if not bool(torch.isfinite(r).all()):
-        raise RewardAnswerError(
-            "a reward is not a finite number, so no weights can be computed: check the reward"
-        )
-    tilt = (1.0 - alpha) / sigma2 * torch.as_tensor(u_dot_v, dtype=torch.float64)
-    # Only differences count: taking the best reward off first keeps r / lambda in range.
-    return torch.softmax((r - r.max()) / lambda_ - tilt, dim=0)
-
-
 def choose_lambda(rewards: Tensor, u_dot_v: Tensor, params: AISP, sigma2: float) -> float | None:
-    """The lambda of a round; for "auto" the one whose weights have an ESS of 0.3 n.
-
-    Returns: None when "auto" meets rewards that all tie: any lambda gives the same weights.
-    """
+    """The lambda of a round; for "auto" the one whose weights have an ESS of 0.3 n."""
     if params.lambda_ != "auto":
         return float(params.lambda_)
-    spread = float(rewards.max() - rewards.min())
-    if spread == 0.0:
-        return None
-
-    def weigh(lambda_: float) -> Tensor:
-        return weights(rewards, u_dot_v, lambda_=lambda_, alpha=params.alpha, sigma2=sigma2)
-
-    return lambda_for(ESS_SHARE * len(rewards), spread, weigh)
+    wanted = ESS_SHARE * len(rewards)
+    return lambda_with(wanted, rewards, u_dot_v, alpha=params.alpha, sigma2=sigma2)
 
 
 def step_size(ess: float, params: AISP) -> float:
@@ -175,10 +151,10 @@ def _advance(state: AispState, w: Sequence[float], step: float, k: int, params: 
     mean = ((1.0 - step) * state.mean.double() + step * weighted_noise(state, w, k)).float()
     if params.variance == "fixed":
         return state._replace(mean=mean, k=k)
-    share = squared_norm(mean) / mean.numel() / params.sigma2
+    share = squared_norm(mean) / mean.numel() / prior_variance(params)
     if share > LARGEST_MEAN_SHARE:
         mean = mean * math.sqrt(LARGEST_MEAN_SHARE / share)
-    sigma2 = params.sigma2 - squared_norm(mean) / mean.numel()
+    sigma2 = prior_variance(params) - squared_norm(mean) / mean.numel()
     return state._replace(mean=mean, sigma2=sigma2, k=k)
 
 
@@ -198,11 +174,16 @@ def replay(
     Args:    trace: of an AISP search, as returned by ``align`` or by the REST API.
              sigma2: the method's (that of the first iteration).
     Returns: f32[window, dim], equal to the search's U to the bit.
-    Raises:  InputError: the trace is not one of AISP.
+    Raises:  InputError: the trace is not one of AISP with a mean.
     """
     record = trace if isinstance(trace, Trace) else Trace.model_validate(trace)
     if record.method.get("name") != "aisp" or record.window is None:
         raise InputError("only the trace of an AISP search can be replayed", field="trace")
+    if record.method.get("proposal", "mean") != "mean":
+        raise InputError(
+            'this search went from text to text and has no mean U; one with proposal "mean" has',
+            field="trace",
+        )
     params = AISP.model_validate({**record.method, "sigma2": sigma2})
     shape = Shape(record.window, dim, record.window, seed, prompt)
     return restore(record.iterations, params, shape).mean
@@ -239,6 +220,3 @@ def warn(rows: Sequence[Iteration], params: AISP, shape: Shape) -> tuple[str, ..
             "all rewards tied in every round: the reward tells these responses apart nowhere"
         )
     return tuple(told)
-
-
-METHOD = Method(AISP, init, ask, tell, restore, target, warn)
