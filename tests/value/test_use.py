@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from prelogit.engine.load import Model, prepare
 from prelogit.value.fit import Fitting
 from prelogit.value.states import read_states
 from prelogit.value.train import train_value
-from prelogit.wire.params import BestOfN, CollectStates, REControl
+from prelogit.wire.params import BestOfN, CollectStates, Greedy, REControl
 from tests import tiny
 from tests.engine.conftest import FAMILIES
 
@@ -85,6 +86,18 @@ def test_a_value_steers_towards_what_it_tells(model: Model, home: Path) -> None:
     by_path = REControl(value=path, steps=3, n=4, temperature=1.0)
     (other, *_) = align(model, PROMPTS, SCORE, method=by_path, max_new_tokens=10)
     assert other.response == result.response
+
+
+def test_a_value_steers_the_arm_that_names_it(model: Model, home: Path) -> None:
+    steered = REControl(value="vowels", steps=5, learning_rate=30.0)
+    options: dict[str, Any] = {"max_new_tokens": 10, "home": home}
+    alone = align(model, PROMPTS, SCORE, method=steered, **options)
+    plain = align(model, PROMPTS, SCORE, method=Greedy(), baselines=[steered], **options)
+    other = align(model, PROMPTS, SCORE, method=steered, baselines=[Greedy()], **options)
+    assert [one.baselines[0].response for one in plain] == [one.response for one in alone]
+    assert [one.baselines[0].response for one in other] == [one.response for one in plain]
+    assert [one.response for one in other] == [one.response for one in alone]
+    assert [one.response for one in plain] != [one.response for one in alone]
 
 
 def test_what_cannot_be_used_is_told_before_anything_is_decoded(model: Model, home: Path) -> None:
