@@ -20,8 +20,10 @@ from prelogit.engine.likelihood import response_nll
 from prelogit.engine.load import Model, load_model
 from prelogit.engine.tensor_parallel import team as parallel
 from prelogit.engine.tensor_parallel.followers import Followers, listen
+from prelogit.search.plan import NoiseKey, Plan, SearchId, TopK, TopP
 from tests import tiny
 from tests.engine.conftest import FAMILIES, SIZES
+from tests.engine.test_pause import prompt_ids, run
 from tests.engine.test_spread import decode
 from tests.workers.processes import Child, environment, until
 
@@ -104,6 +106,23 @@ def test_two_processes_decode_as_one(folder: str, split: Model) -> None:
         os.kill(pid, signal.SIGTERM)
     assert_same(whole, split)
     assert_same(whole, split)  # prompts and groups of the first time are forgotten
+
+
+def test_rows_pause_for_answers_in_all_processes(folder: str, split: Model) -> None:
+    whole = load_model(folder, device="cpu", dtype="float32")
+    plans = {
+        SearchId("1"): Plan(3, None, TopK(4), 6),
+        SearchId("2"): Plan(2, None, TopK(3), 6),
+        SearchId("3"): Plan(2, None, TopP(0.9, 0.9, NoiseKey(1, "3", 1)), 9),
+    }
+    told = []
+    for model in (whole, split):
+        engine = model.engine()
+        for prompt in range(4):
+            engine.admit(str(prompt), prompt_ids(prompt))
+        told.append(run(engine, plans, patience=lambda: 2))
+    for search in plans:
+        assert torch.equal(told[0][search].token_ids, told[1][search].token_ids)
 
 
 def test_a_model_closed_is_told_and_another_can_be_loaded(folder: str, gemma: str) -> None:
