@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 import typer
 
 from prelogit.cli import datasets
-from prelogit.cli.progress import searched
+from prelogit.cli.progress import counted, searched
 from prelogit.cli.reporting import FAILED, Json, notes, out, print_json, reported
 from prelogit.cli.solvers import Setting, cost_line, solving
+from prelogit.core.errors import InputError
 from prelogit.wire.params import AISP
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from prelogit.evaluation.arms import Arm
     from prelogit.evaluation.store import Store, Task
+    from prelogit.rewards.judge import Judge
     from prelogit.rewards.protocol import Score
 
 
@@ -72,6 +74,21 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            help="URL of an OpenAI-compatible server that says whose answers are better: the "
+            "method's or the first reference's.",
+            show_default=False,
+        ),
+    ] = None,
+    judge_model: Annotated[
+        str | None, typer.Option(help="The judge's name there.", show_default=False)
+    ] = None,
+    judge_key_env: Annotated[
+        str | None,
+        typer.Option(help="NAME of the environment variable that holds its key."),
+    ] = None,
     seeds: datasets.Seeds = "0",
     max_new_tokens: datasets.MaxNewTokens = 64,
     cost: Annotated[
@@ -102,6 +119,7 @@ def evaluate(
     datasets.one_of("cost", cost, get_args(Cost))
     arms = _arms(method, method_file, vary, batched)
     references = references_of(arms, reference or ())
+    asked = _judge(judge, judge_model, judge_key_env, references)
     rewards = list(dict.fromkeys(reward or ["relevance"]))
     numbers = datasets.whole_numbers(seeds)
     entries = datasets.entries_of(
@@ -127,6 +145,8 @@ def evaluate(
                 scores = found.scores
         measures = list(dict.fromkeys([*_both_ways(rewards, url), *(held_out or ())]))
         _measure(measures, scores, tasks, store)
+        if asked is not None:
+            _ask(asked, tasks, references[0], store, quiet=as_json)
         axis: Any = cost
         parts = [
             Results(store, name, arms, numbers, entries, references, measures, axis)
@@ -181,3 +201,31 @@ def _measure(
     for name in names:
         if unscored(name, tasks, store):
             score_chosen(name, scores.get(name) or prelogit.load_reward(name), tasks, store)
+
+
+def _judge(
+    url: str | None, model: str | None, key_env: str | None, references: Sequence[Arm]
+) -> Judge | None:
+    """
+    Raises: InputError: half a judge, nothing to compare with, or no URL.
+    """
+    if url is None and model is None:
+        return None
+    if url is None or model is None:
+        raise InputError("a judge needs both --judge and --judge-model", field="judge")
+    if not references:
+        raise InputError("a judge needs a --reference to compare with", field="reference")
+    from prelogit.rewards.judge import Judge
+
+    return Judge(url, model, key_env=key_env)
+
+
+def _ask(judge: Judge, tasks: list[Task], reference: Arm, store: Store, *, quiet: bool) -> None:
+    """Compare what has not been compared, each pair in both orders."""
+    from prelogit.evaluation.win_rate import judge_answers, unjudged
+
+    waiting = unjudged(tasks, reference, judge.model, store)
+    with counted("pairs", len(waiting), quiet=quiet) as step:
+        unread = judge_answers(judge, waiting, reference, store, on_judged=step)
+    if unread and not quiet:
+        notes.print(f"{unread} verdicts could not be read: give the command again to ask anew")

@@ -8,7 +8,14 @@ from typing import NamedTuple
 
 from prelogit.evaluation.arms import Arm
 from prelogit.evaluation.estimate import Estimate, estimate
-from prelogit.evaluation.results import Cost, Results, is_best_of_n, margin, rewards_of
+from prelogit.evaluation.results import (
+    Cost,
+    Results,
+    at_equal_cost,
+    is_best_of_n,
+    margin,
+    rewards_of,
+)
 from prelogit.evaluation.store import Run
 from prelogit.evaluation.table import Cell, Table
 from prelogit.evaluation.tables import ERRORS
@@ -59,6 +66,33 @@ def curves(results: Results) -> list[Point]:
                     estimate((step.prompt, step.best_so_far) for step in steps),
                 )
             )
+    return found
+
+
+def margins(results: Results) -> list[Point]:
+    """After each round: the best so far minus best of n at equal cost, paired by prompt and seed.
+
+    Against the first reference that is best of n, by its expected best of as many samples.
+    Returns: points with ``best_so_far`` alone; none without such a reference.
+    """
+    reference = next((arm for arm in results.references if is_best_of_n(arm)), None)
+    if reference is None:
+        return []
+    theirs = {(run.result.prompt_id, run.result.seed): run for run in results.runs(reference)}
+    found = []
+    for arm in results.arms:
+        if is_best_of_n(arm):
+            continue
+        by_place: dict[int, list[tuple[str, float, float]]] = {}
+        for run in results.runs(arm):
+            other = theirs.get((run.result.prompt_id, run.result.seed))
+            for place, step in enumerate(_rounds(run, results.cost) if other else ()):
+                value = step.best_so_far - at_equal_cost(other, step.spent, results.cost)  # type: ignore[arg-type]
+                by_place.setdefault(place, []).append((step.prompt, step.spent, value))
+        for steps in by_place.values():
+            spent = statistics.fmean(step[1] for step in steps)
+            difference = estimate((prompt, value) for prompt, _, value in steps)
+            found.append(Point(arm.label, spent, None, None, difference))
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from prelogit.core.errors import InputError
 from prelogit.evaluation.arms import Arm
-from prelogit.evaluation.curves import Point, curves
+from prelogit.evaluation.curves import Point, curves, margins
 from prelogit.evaluation.estimate import Estimate
 from prelogit.evaluation.results import Results, is_best_of_n
 from prelogit.evaluation.tables import studied
@@ -29,7 +29,7 @@ def draw_figures(parts: Sequence[Results], folder: Path) -> list[str]:
     with_kl = any(
         studied(part.arms, arm) and _kl_lines(part) for part in parts for arm in part.arms
     )
-    _draw(parts, 2, _figure3, folder / "figure3.png")
+    _draw(parts, 3 if any(margins(part) for part in parts) else 2, _figure3, folder / "figure3.png")
     if with_batches:
         _draw(parts, 1, _figure4, folder / "figure4.png")
     if with_kl:
@@ -46,7 +46,7 @@ def _draw(
         raise InputError(
             "drawing needs matplotlib: pip install 'prelogit[plot]'", field="plot"
         ) from error
-    size = (5.5 * columns + (1.5 if columns == 1 else 0), 4.2 * len(parts))
+    size = (5.0 * columns + (2.0 if columns == 1 else 0), 4.2 * len(parts))
     figure: Any = Figure(figsize=size, layout="constrained", dpi=130)
     panels = figure.subplots(len(parts), columns, squeeze=False)
     for part, row in zip(parts, panels, strict=True):
@@ -61,7 +61,7 @@ def _draw(
 
 def _figure3(part: Results, panels: Any) -> None:
     """Best so far, and mean and best of each round, against the cost."""
-    left, right = panels
+    left, right, *more = panels
     by_label: dict[str, list[Point]] = {}
     for point in curves(part):
         by_label.setdefault(point.label, []).append(point)
@@ -72,6 +72,13 @@ def _figure3(part: Results, panels: Any) -> None:
         _band(right, [(p.spent, p.best) for p in points], colour, f"{label}: best", "--")
     left.set_title("best so far")
     right.set_title("mean and best of each round")
+    for panel in more:
+        reference = next((arm.label for arm in part.references if is_best_of_n(arm)), "")
+        panel.axhline(0.0, color="0.5", lw=0.8)
+        panel.set_title(f"best so far minus {reference} at equal {part.cost}", parse_math=False)
+        for label in by_label:
+            line: _Line = [(p.spent, p.best_so_far) for p in margins(part) if p.label == label]
+            _band(panel, line, f"C{list(by_label).index(label) % 10}", label)
     for panel in panels:
         panel.set_xlabel(f"{part.cost} a prompt")
 

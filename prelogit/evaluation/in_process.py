@@ -89,6 +89,7 @@ def search(
             Callbacks(lambda *_: None, lambda *_: "continue", lambda _: None),
             values=Values(paths=True),
             coherence=packaged_coherence,
+            nll=True,
             on_outcomes=ended,
         )
     )

@@ -70,11 +70,20 @@ def spent(run: Run, cost: Cost) -> float:
     return float(getattr(reward_curve(run.rows)[-1], cost))
 
 
+def at_equal_cost(run: Run, limit: float, cost: Cost) -> float:
+    """What best of n would have been expected to reach with as much of this cost.
+
+    Of its samples as many count as the limit would have bought, and all where it buys more.
+    """
+    rewards = rewards_of(run)
+    bought = round(limit / spent(run, cost) * len(rewards))
+    return expected_best(rewards, min(len(rewards), max(1, bought)))
+
+
 def margin(results: Results, arm: Arm, reference: Arm) -> Estimate | None:
     """Mean paired difference of the best reward, prompt by prompt and seed by seed.
 
-    Against best of n it is taken at equal cost: of the n samples as many count as the method's
-    cost would have bought, and all of them where it would have bought more.
+    Against best of n it is taken at equal cost.
     """
     theirs = {(run.result.prompt_id, run.result.seed): run for run in results.runs(reference)}
     pairs: list[tuple[str, float | None]] = []
@@ -84,8 +93,6 @@ def margin(results: Results, arm: Arm, reference: Arm) -> Estimate | None:
             continue
         value = other.result.reward
         if is_best_of_n(reference):
-            rewards = rewards_of(other)
-            share = spent(run, results.cost) / spent(other, results.cost)
-            value = expected_best(rewards, min(len(rewards), max(1, round(share * len(rewards)))))
+            value = at_equal_cost(other, spent(run, results.cost), results.cost)
         pairs.append((run.result.prompt_id, run.result.reward - value))
     return estimate(pairs)

@@ -137,6 +137,11 @@ class Store:
         append_line(self.folder / "measures.jsonl", {"place": place, "value": value})
         self._measures[place] = value
 
+    @property
+    def measure_names(self) -> list[str]:
+        """Of all that is known of any answer."""
+        return list(dict.fromkeys(name for name, *_ in self._measures))
+
     def add_job(self, **fields: Any) -> None:
         """Keep what is known of a posted job."""
         append_line(self.folder / "jobs.jsonl", fields)

@@ -10,6 +10,7 @@ from prelogit.evaluation.estimate import Estimate
 from prelogit.evaluation.results import Results, margin
 from prelogit.evaluation.store import Run
 from prelogit.evaluation.table import Cell, Table
+from prelogit.evaluation.win_rate import judges_of, measure_name
 from prelogit.metrics.curves import reward_curve
 from prelogit.metrics.gain import reward_per_second, reward_per_token
 
@@ -24,6 +25,11 @@ def table1(parts: Sequence[Results]) -> Table:
     Source: arXiv 2510.26219, Table 1.
     """
     measures = parts[0].measures
+    judged = [
+        (one.label, judge, measure_name(one, judge))
+        for one in parts[0].references
+        for judge in judges_of(one, parts[0].store)
+    ]
     rows: list[list[Cell]] = []
     for part in parts:
         for arm in part.arms:
@@ -35,19 +41,23 @@ def table1(parts: Sequence[Results]) -> Table:
                     part.mean(arm, lambda run: run.result.reward),
                     *(_differences(part, arm)),
                     *(_measured(part, arm, name) for name in measures),
+                    *(_measured(part, arm, name) for _, _, name in judged),
                     part.mean(arm, lambda run: run.result.diversity),
                     part.mean(arm, lambda run: run.result.coherence),
+                    part.mean(arm, lambda run: run.result.nll),
                     part.mean(arm, lambda run: run.result.kl.token_exact),
                     len(part.runs(arm)),
                 ]
             )
     columns = ["steered by", "method", "samples", "reward"]
     columns += [f"minus {one.label}" for one in parts[0].references]
-    columns += [*measures, "diversity", "coherence", "KL", "runs"]
+    columns += [*measures, *(f"wins over {label} ({judge})" for label, judge, _ in judged)]
+    columns += ["diversity", "coherence", "NLL", "KL", "runs"]
     note = (
         f"Reward: of the best candidate. {ERRORS} Differences are paired by prompt and seed, "
         f"against best of n at equal {parts[0].cost}; less than two standard errors tell nothing. "
-        "KL: exact token KL from the base model, in nats."
+        "NLL: of the answer under the base model, a token, in nats. KL: exact token KL from the "
+        "base model, in nats."
     )
     return Table("table1", "Table 1: rewards and answers", columns, rows, note)
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from prelogit.evaluation.arms import CLASSES
 from tests.cli.conftest import Run
+from tests.judges import likes_the_longer, running
 from tests.workers import moody
 from tests.workers.moody import Mood
 from tests.workers.processes import Child, environment, until
@@ -147,9 +149,57 @@ def test_a_prompt_that_fails_leaves_the_others_and_ends_with_1(
     assert table(tmp_path / "o")[0]["runs"] == "1"
 
 
+def test_a_judge_is_asked_once_about_each_answer_beside_the_reference(
+    bare: Run, tmp_path: Path, dataset: str, model_folder: str
+) -> None:
+    given = (
+        "evaluate", dataset, "--out", str(tmp_path / "o"), "--model", model_folder, "--limit", "3",
+        "--method", "bon:n=2", "--method", "bon:gaussian,n=2", "--reference", "bon:n=2",
+        "--max-new-tokens", "4", *VOWELS,
+    )  # fmt: skip
+    with running(likes_the_longer) as server:
+        asked = (*given, "--judge", server.url, "--judge-model", "wise")
+        done = bare(*asked)
+        assert done.code == 0, done.err
+        assert len(server.seen) == 6
+        assert bare(*asked).code == 0
+        assert len(server.seen) == 6
+    runs = [json.loads(line) for line in (tmp_path / "o" / "runs.jsonl").read_text().splitlines()]
+    length = {(r["method"]["noise"], r["result"]["prompt_id"]): len(r["result"]["response"]) for r in runs}  # fmt: skip
+    pairs = [(length["gaussian", p], length[None, p]) for p in "abc"]
+    worth = [1.0 if mine > theirs else 0.5 if mine == theirs else 0.0 for mine, theirs in pairs]
+    reference, other = table(tmp_path / "o")
+    column = "wins over bon:n=2 (wise)"
+    assert float(other[column]) == pytest.approx(sum(worth) / 3)
+    assert reference[column] == ""
+    # What is known stays in the table, also when nobody is asked.
+    assert bare(*given).code == 0
+    assert table(tmp_path / "o")[1][column] == other[column]
+
+
+def test_every_method_can_be_compared(
+    bare: Run, tmp_path: Path, dataset: str, model_folder: str
+) -> None:
+    names = [
+        name
+        for name, params in CLASSES.items()
+        if not any(field.is_required() for field in params.model_fields.values())
+    ]
+    methods = [word for name in names if name != "aisp" for word in ("--method", name)]
+    done = bare(
+        "evaluate", dataset, "--out", str(tmp_path / "o"), "--model", model_folder, *methods,
+        "--method", "aisp:n=2,iterations=1", "--max-new-tokens", "4", "--limit", "1", *VOWELS,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    rows = table(tmp_path / "o")
+    assert [row["runs"] for row in rows] == ["1"] * len(names)
+    assert all(float(row["NLL"]) > 0 for row in rows)
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
+        (("--judge", "http://127.0.0.1:9"), "--judge-model"),
         (("--method", "ais"), "did you mean 'aisp'"),
         (("--method", "collect:value=x"), "prelogit value"),
         (("--cost", "money"), "samples, tokens, seconds"),

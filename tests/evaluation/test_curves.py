@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prelogit.evaluation.curves import curves, figure3_table, figure4_table
+from prelogit.evaluation.curves import curves, figure3_table, figure4_table, margins
 from prelogit.evaluation.estimate import Estimate
 from tests.evaluation.made import results_of
 
@@ -59,3 +59,14 @@ def test_figure_4_has_the_batches_beside_best_of_n(tmp_path: Path) -> None:
     assert [row[2:4] for row in table.rows] == [[2, 4], [4, 2], [1, 8]]
     assert table.rows[1][5] == Estimate(2.0, None, 1)
     assert figure4_table([results_of(tmp_path / "other", REWARDS)]) is None
+
+
+def test_the_margin_is_paired_and_at_equal_samples(tmp_path: Path) -> None:
+    first, second = margins(results_of(tmp_path, REWARDS))
+    # The best of 2 of a's four samples is expected to be 25/12, of b's 22.5/3.
+    best = {"a": (2.5 * 3 + 2.0 * 2 + 1.0) / 6, "b": (8.0 * 3 + 7.0 * 3) / 6}
+    assert first.best_so_far is not None
+    assert first.best_so_far.mean == pytest.approx((2.0 - best["a"] + 5.0 - best["b"]) / 2)
+    assert (first.label, first.spent) == (AISP, 2.0)
+    assert second.best_so_far == Estimate(pytest.approx(0.75), pytest.approx(0.25), 2)
+    assert margins(results_of(tmp_path / "alone", {AISP: REWARDS[AISP]})) == []
