@@ -46,8 +46,8 @@ def method_of(given: Mapping[str, Any]) -> Params:
     """
     fields = {name: value for name, value in given.items() if value is not None}
     file = fields.pop("method_file", None)
-    if "lambda_" in fields:
-        fields["lambda_"] = _number_or_word(fields["lambda_"])
+    for name in _NUMBERS_OR_WORDS & set(fields):
+        fields[name] = _number_or_word(fields[name])
     if file is not None:
         fields = with_file(file, fields)
     fields["name"] = fields.pop("method", _NAMES[0])
@@ -150,15 +150,32 @@ def _defaults(name: str, users: list[type[MethodParams]]) -> str:
 
 def _type(annotation: Any) -> type:
     """int, float, or str where words are allowed."""
-    parts = [annotation]
+    kinds = _kinds(annotation)
+    return str if str in kinds else int if int in kinds else float if float in kinds else str
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """The types that a value may have; words are texts."""
+    parts, kinds = [annotation], set()
     for part in parts:
         if get_origin(part) is Annotated:
             parts.append(get_args(part)[0])
         elif get_origin(part) is Literal:
-            return str
-        else:
+            kinds.add(str)
+        elif get_args(part):
             parts.extend(get_args(part))
-    return int if int in parts else float if float in parts else str
+        else:
+            kinds.add(part)
+    return kinds
+
+
+# Where one method takes numbers or words, the option is a text for all that have it.
+_NUMBERS_OR_WORDS = {
+    name
+    for params in _CLASSES
+    for name, field in params.model_fields.items()
+    if {str, float} <= _kinds(field.annotation)
+}
 
 
 def _number_or_word(text: str) -> float | str:

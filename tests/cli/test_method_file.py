@@ -65,7 +65,7 @@ def test_submit_posts_the_method(run: Run, gateway: Gateway, file: str) -> None:
         ("[]", (), "there is no method"),
         ("nonsense", (), "cannot be read as JSON"),
         (json.dumps(HELD), ("--method", "bon"), "holds aisp, not bon"),
-        (json.dumps(HELD), ("--top-p", "0.5"), "the method aisp has no such option"),
+        (json.dumps(HELD), ("--noise", "gaussian"), "the method aisp has no such option"),
     ],
 )
 def test_what_is_wrong_with_the_file_is_told(

@@ -43,6 +43,7 @@ def test_every_field_of_the_methods_has_an_option(run: Run) -> None:
         "sigma2": 0.4,
         "alpha": 0.99,
         "variance": "fixed",
+        "proposal": "mean",
         "window": 3,
         "batch_size": 2,
         "preset": "paper",
