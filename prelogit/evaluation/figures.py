@@ -60,7 +60,7 @@ def _draw(
 
 
 def _figure3(part: Results, panels: Any) -> None:
-    """Best so far, and mean and best of each round, against the cost."""
+    """Best so far, mean and best of each round, and the margin; the first panel names the colours."""
     left, right, *more = panels
     by_label: dict[str, list[Point]] = {}
     for point in curves(part):
@@ -68,17 +68,17 @@ def _figure3(part: Results, panels: Any) -> None:
     for place, (label, points) in enumerate(by_label.items()):
         colour = f"C{place % 10}"
         _band(left, [(p.spent, p.best_so_far) for p in points], colour, label)
-        _band(right, [(p.spent, p.mean) for p in points], colour, f"{label}: mean")
-        _band(right, [(p.spent, p.best) for p in points], colour, f"{label}: best", "--")
+        _band(right, [(p.spent, p.mean) for p in points], colour, "")
+        _band(right, [(p.spent, p.best) for p in points], colour, "", "--")
     left.set_title("best so far")
-    right.set_title("mean and best of each round")
+    right.set_title("mean of each round, and its best (dashed)")
     for panel in more:
         reference = next((arm.label for arm in part.references if is_best_of_n(arm)), "")
         panel.axhline(0.0, color="0.5", lw=0.8)
         panel.set_title(f"best so far minus {reference} at equal {part.cost}", parse_math=False)
         for label in by_label:
             line: _Line = [(p.spent, p.best_so_far) for p in margins(part) if p.label == label]
-            _band(panel, line, f"C{list(by_label).index(label) % 10}", label)
+            _band(panel, line, f"C{list(by_label).index(label) % 10}", "")
     for panel in panels:
         panel.set_xlabel(f"{part.cost} a prompt")
 

@@ -65,7 +65,9 @@ def batches_of(arms: Iterable[Arm]) -> list[Arm]:
     """
     found = [arm for arm in arms if isinstance(arm.params, AISP)]
     found = [arm for arm in found if arm.params.rounds == arm.params.batch_size > 1]
-    return sorted(found, key=lambda arm: arm.params.batch_size) if len(found) > 1 else []
+    # Of one size the first: another has a parameter changed, which is Table 3's matter.
+    sizes = {(arm.params.batch_size, arm.params.samples): arm for arm in reversed(found)}
+    return [sizes[size] for size in sorted(sizes)] if len(sizes) > 1 else []
 
 
 def matched(arms: Sequence[Arm]) -> list[Arm]:

@@ -27,4 +27,5 @@ def test_later_it_is_what_is_missing_at_the_rate_so_far(tmp_path: Path) -> None:
     with Store(tmp_path, SETUP) as store:
         for one in ENTRIES:  # 4 samples each, 2 tokens and half a second a sample
             store.add(run_of(TASKS[0], one, [[1.0, 2.0], [1.0, 2.0]]))
-        assert cost_of(TASKS, store, 10) == (9, 60, 120, 30.0, False)
+        trial = Rate(tokens=10.0, seconds=9.0, is_bound=True)
+        assert cost_of(TASKS, store, 10, trial) == (9, 60, 120, 30.0, False)

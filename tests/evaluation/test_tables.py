@@ -55,6 +55,7 @@ def test_table_3_has_the_methods_that_differ_in_one_parameter(tmp_path: Path) ->
         "aisp:n=2,lambda=0.3": {"a": [[1.0, 2.0]]},
         "aisp:n=2,lambda=0.5": {"a": [[1.0, 3.0]]},
         "aisp:n=4,alpha=0.5": {"a": [[1.0, 3.0]]},
+        "aisp:n=2,lambda=0.7,alpha=0.5": {"a": [[1.0, 3.0]]},
         "bon:n=2": {"a": [[2.0, 0.0]]},
     }
     kl = dict.fromkeys(rewards, 5.0)

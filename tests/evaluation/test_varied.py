@@ -34,6 +34,8 @@ def test_batched_aisp_splits_the_samples_into_prompts_and_rounds() -> None:
     assert {arm.params.samples for arm in arms} == {32}
     assert {arm.fields["alpha"] for arm in arms} == {0.99}
     assert batches_of([*arms[::-1], arm_of("bon")]) == arms
+    twin = arm_of("aisp:n=8,iterations=3,batch_size=4,lambda=0.3")
+    assert batches_of([*arms, twin]) == arms
     with pytest.raises(InputError, match="8, 16"):
         batched(6, AISP())
 
