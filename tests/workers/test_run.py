@@ -94,7 +94,9 @@ def test_a_group_gets_the_answers_that_the_library_gives(
     for one, other in zip(found, wanted, strict=True):
         assert one.job_id == job_id
         assert one.status == "succeeded"
-        assert (one.response, one.reward, one.kl) == (other.response, other.reward, other.kl)
+        assert (one.response, one.reward) == (other.response, other.reward)
+        # A mean over all tokens: its last digits may depend on the rows that stood beside.
+        assert one.kl.model_dump() == pytest.approx(other.kl.model_dump(), rel=1e-5)
         assert one.coherence == other.coherence is not None
         assert one.nll == other.nll is not None
         assert [b.nll for b in one.baselines] == [b.nll for b in other.baselines]
