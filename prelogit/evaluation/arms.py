@@ -45,6 +45,23 @@ def fields_of(params: Params) -> dict[str, Any]:
     return params.model_dump(mode="json", by_alias=True)
 
 
+def with_values(fields: Mapping[str, Any], values: Mapping[str, Any]) -> Params:
+    """A method with other values for some of its fields.
+
+    A number for AISP's sigma2, or a variance, asks for a mean, as where a method is first written.
+    """
+    kept = dict(fields)
+    if kept.get("proposal") == "texts" and (
+        values.get("sigma2", "auto") != "auto" or values.get("variance")
+    ):
+        kept = {
+            name: one
+            for name, one in kept.items()
+            if name not in ("proposal", "sigma2", "variance")
+        }
+    return arm_params({**kept, **values})
+
+
 def key_of(fields: Mapping[str, Any]) -> str:
     """The same for the same fields."""
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]

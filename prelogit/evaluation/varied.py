@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from prelogit.core.errors import InputError
-from prelogit.evaluation.arms import Arm, arm_params, labelled, word
+from prelogit.evaluation.arms import Arm, arm_params, labelled, with_values, word
 from prelogit.wire.params import AISP, Params
 
 
@@ -31,7 +31,7 @@ def varied(arm: Arm, texts: Iterable[str]) -> list[Arm]:
     for text in texts:
         name, values = values_of(text)
         for value in values:
-            params = arm_params({**arm.fields, name: value})
+            params = with_values(arm.fields, {name: value})
             shown = value if isinstance(value, str) else json.dumps(value)
             found.append(Arm(labelled(arm.label, [f"{name}={shown}"]), params))
     return found

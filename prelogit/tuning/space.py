@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from prelogit.core.errors import InputError
-from prelogit.evaluation.arms import arm_params, fields_of, word
+from prelogit.evaluation.arms import fields_of, with_values, word
 from prelogit.wire.params import Params
 
 _SIGMA2 = (0.1, 0.3, 0.5, 0.7)
@@ -97,7 +97,7 @@ def changed(params: Params, values: Mapping[str, Any]) -> Params:
     """
     Raises: InputError: the method cannot have these values.
     """
-    return arm_params({**fields_of(params), **values})
+    return with_values(fields_of(params), values)
 
 
 def grid(axes: Sequence[Axis]) -> Iterator[dict[str, Any]]:
