@@ -14,7 +14,7 @@ from tests.workers import moody
 from tests.workers.moody import Mood
 from tests.workers.processes import Child, environment, until
 
-SMALL = ("--method", "aisp:n=2,iterations=1,batch_size=1", "--max-new-tokens", "4")
+SMALL = ("--method", "aisp:proposal=mean,n=2,iterations=1,batch_size=1", "--max-new-tokens", "4")
 VOWELS = ("--reward", "tests.tiny:vowels")
 GRID = ("--grid", "lambda=auto,0.5", "--grid", "sigma2=0.3,0.5")
 

@@ -18,7 +18,7 @@ from prelogit.tuning.trials import Bench
 from tests.evaluation.made import SETUP, entry, run_of
 
 ENTRIES = [entry(str(place)) for place in range(16)]
-START = arm_of("aisp:n=2,iterations=1,alpha=0.5")
+START = arm_of("aisp:proposal=mean,n=2,iterations=1,alpha=0.5")
 GRID = [axis_of("sigma2=0.1,0.5,0.9"), axis_of("alpha=0.5,0.9")]
 
 
