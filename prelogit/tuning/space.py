@@ -12,8 +12,8 @@ from prelogit.evaluation.arms import fields_of, with_values, word
 from prelogit.wire.params import Params
 
 _SIGMA2 = (0.1, 0.3, 0.5, 0.7)
-# By method, and its noise where it has one. AISP's are the paper's (arXiv 2510.26219, appendix C);
-# of the others it names the parameters alone.
+# By method, and its noise where it has one. AISP's are the paper's (arXiv 2510.26219, appendix C),
+# "auto" beside them; of the others it names the parameters, and the values are ours.
 GRIDS: dict[str, dict[str, tuple[Any, ...]]] = {
     "aisp": {
         "lambda": ("auto", 0.3, 0.5, 0.7),
