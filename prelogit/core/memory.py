@@ -55,6 +55,11 @@ def said(size: int) -> str:
     return f"{size} bytes"
 
 
+# A nucleus that noise decides in is cut after so many tokens: its tail would cost memory for
+# tokens that hardly ever win. Their weights are looked at for so many pairs of row and token at a time.
+NUCLEUS, PAIRS = 64, 256
+
+
 def footprint(
     build: Build,
     dtype: str,
@@ -82,6 +87,8 @@ def footprint(
     fused = on_cpu and shared and not build.capped
     # A cache of a row's own grows by a copy of one layer, and its keys are repeated for all heads.
     copies = 0 if shared else 2 * heads * size + 2 * token // build.layers
+    # Of noise in the model's own shape: its moments, and the numbers of the widest nucleus.
+    shaped = 16 * build.width + NUCLEUS * 160
     # Hidden state and logits in the model's numbers, the mean in float32, and 60 bytes of numbers.
     drawn = build.width * (size + 4) + build.vocabulary * size + 60 if graphs else 0
     # Of each captured step the last hidden states and the numbers that it is fed.
@@ -89,11 +96,13 @@ def footprint(
     return Footprint(
         weights=weights,
         token=token,
-        row=layer + noise + logits + steps,
+        row=layer + noise + shaped + logits + steps,
         score=copies + (0 if fused else scores),
         prefill=layer + 2 * heads * size,
         square=13 * build.heads if build.capped or not shared else 8 if build.slides else 0,
-        fixed=40 * build.vocabulary,  # both KL estimators of one row, in float64
+        # Both KL estimators of one row, in float64; and the output weights that noise in the model's
+        # own shape looks at, with what is computed of them.
+        fixed=40 * build.vocabulary + PAIRS * build.width * 40,
         shared=shared,
         graphs=graphs,
         drawn=drawn,

@@ -72,6 +72,13 @@ def nucleus(logits: Tensor, temperature: float, mass: float) -> Nucleus:
     values[row, place] = probabilities[row, token].double()
     ids = torch.zeros(shape, dtype=torch.long, device=row.device)
     ids[row, place] = token
+    del (
+        probabilities,
+        likely,
+        row,
+        token,
+        place,
+    )  # as wide as the vocabulary: not beside what follows
     values, order = values.sort(dim=-1, descending=True, stable=True)
     total = values.cumsum(dim=-1)
     last = torch.minimum((total < mass).sum(dim=-1), count - 1)[:, None]

@@ -29,16 +29,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from prelogit.core.memory import NUCLEUS, PAIRS
 from prelogit.engine.head import Head
 from prelogit.engine.pick import nucleus
 from prelogit.engine.work import Seat, names
 from prelogit.noise import Rows, normal_rows
 from prelogit.search.plan import Revise
 
-# Wider nuclei are cut: their tail would cost memory for tokens that hardly ever win.
-_WIDEST = 64
-# Pairs whose weights are held at a time, in float64.
-_PAIRS = 8192
 _LOGISTIC = math.pi / math.sqrt(3.0)
 
 
@@ -65,8 +62,8 @@ def revised(
     inside = torch.arange(found.ids.shape[1], device=logits.device) <= found.last
     inside &= (rows.step <= how.window)[:, None]
     inside[:, 0] = True  # past the window nothing but the most likely token
-    ids, inside = found.ids[:, :_WIDEST], inside[:, :_WIDEST]
-    q = found.probability[:, :_WIDEST] * inside
+    ids, inside = found.ids[:, :NUCLEUS], inside[:, :NUCLEUS]
+    q = found.probability[:, :NUCLEUS] * inside
     q = q / _total(q)[:, None]
     free = inside.sum(dim=-1) > 1
     hit = (ids == text[:, None]) & inside
@@ -111,8 +108,8 @@ def _shaped(
     lifted = torch.zeros(ids.shape, dtype=torch.float64, device=ids.device)
     square = torch.zeros(len(ids), dtype=torch.float64, device=ids.device)
     mean = torch.zeros(len(ids), head.dim, dtype=torch.float64, device=ids.device)
-    for first in range(0, len(row), _PAIRS):
-        r, c = row[first : first + _PAIRS], column[first : first + _PAIRS]
+    for first in range(0, len(row), PAIRS):
+        r, c = row[first : first + PAIRS], column[first : first + PAIRS]
         weight = head.rows(ids[r, c]).double()
         lifted[r, c] = (weight * noise[r].double()).sum(dim=-1)
         share = q[r, c]

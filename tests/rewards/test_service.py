@@ -167,7 +167,8 @@ async def test_unavailable_repeats_what_the_service_said_last(serve: Any, reply:
     loading = problem(reply, 503, "still loading")
     async with serve(lambda *_: loading) as server:
         with pytest.raises(RewardUnavailableError, match="still loading"):
-            await impatient(server.url)(ASKED, ANSWERS)
+            # Long enough for a second request on a busy machine.
+            await impatient(server.url, patience_seconds=2.0)(ASKED, ANSWERS)
     assert len(server.seen) > 1
 
 

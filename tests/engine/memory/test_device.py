@@ -16,7 +16,7 @@ from prelogit.engine.load import Model, prepare
 from prelogit.engine.memory import device as memory
 from prelogit.engine.packed import pack
 from prelogit.engine.prefix import Group
-from prelogit.search.plan import Gaussian, Greedy, NoiseKey, Plan, SearchId, TopP
+from prelogit.search.plan import Gaussian, Greedy, NoiseKey, Plan, Revise, SearchId, TopP
 from tests import tiny
 from tests.engine.conftest import FAMILIES, SIZES
 from tests.engine.memory.held import Held
@@ -181,7 +181,7 @@ def test_failures_that_mean_no_memory_are_told_from_others() -> None:
 
 @pytest.mark.parametrize("name", ["llama", "gemma2-softcaps", "gpt2"])
 @pytest.mark.parametrize("attention", ["shared", "eager"])
-@pytest.mark.parametrize("how", ["gaussian", "top-p"])
+@pytest.mark.parametrize("how", ["gaussian", "top-p", "texts"])
 def test_the_plan_is_an_upper_bound_of_what_is_held(name: str, attention: Any, how: str) -> None:
     model = prepared(FAMILIES[name], attention=attention)
     key = NoiseKey(0, "p", 1)
@@ -192,6 +192,9 @@ def test_the_plan_is_an_upper_bound_of_what_is_held(name: str, attention: Any, h
         plan = Plan(rows, None, TopP(0.6, 0.9, key), new)
         if how == "gaussian":
             plan = Plan(rows, Gaussian(torch.ones(new, model.dim), 0.7, key), Greedy(), new)
+        if how == "texts":
+            none = torch.full((rows, new), -1)
+            plan = Plan(rows, None, Revise(0.8, 0.95, key, new, none, none >= 0), new)
         engine.add(SearchId("p"), plan)
         with Held() as held:
             while engine.busy:
