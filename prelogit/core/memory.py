@@ -88,7 +88,7 @@ def footprint(
     # A cache of a row's own grows by a copy of one layer, and its keys are repeated for all heads.
     copies = 0 if shared else 2 * heads * size + 2 * token // build.layers
     # Of noise in the model's own shape: its moments, and the numbers of the widest nucleus.
-    shaped = 16 * build.width + NUCLEUS * 160
+    shaped = 16 * build.width + min(NUCLEUS, build.vocabulary) * 160
     # Hidden state and logits in the model's numbers, the mean in float32, and 60 bytes of numbers.
     drawn = build.width * (size + 4) + build.vocabulary * size + 60 if graphs else 0
     # Of each captured step the last hidden states and the numbers that it is fed.
@@ -102,7 +102,7 @@ def footprint(
         square=13 * build.heads if build.capped or not shared else 8 if build.slides else 0,
         # Both KL estimators of one row, in float64; and the output weights that noise in the model's
         # own shape looks at, with what is computed of them.
-        fixed=40 * build.vocabulary + PAIRS * build.width * 40,
+        fixed=40 * build.vocabulary + min(PAIRS, build.vocabulary) * build.width * 40,
         shared=shared,
         graphs=graphs,
         drawn=drawn,

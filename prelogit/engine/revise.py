@@ -80,7 +80,9 @@ def revised(
     if bool(unsure.any()):
         which = unsure.nonzero()[:, 0]
         noise = normal_rows(Rows(*(name[which] for name in rows)), head.dim)
-        lifted, variance = _shaped(head, ids[which], q[which], inside[which], noise)
+        lifted, variance = _shaped(
+            head, ids[which], q[which], inside[which], noise, logits.shape[1]
+        )
         scale2 = (_LOGISTIC * how.temperature) ** 2 * (1.0 - _total(q[which] ** 2))
         sigma2[which] = scale2 / (2.0 * variance).clamp_min(1e-12)
         score[which] += sigma2[which].sqrt()[:, None] * lifted
@@ -98,7 +100,7 @@ def revised(
 
 
 def _shaped(
-    head: Head, ids: Tensor, q: Tensor, inside: Tensor, noise: Tensor
+    head: Head, ids: Tensor, q: Tensor, inside: Tensor, noise: Tensor, vocabulary: int
 ) -> tuple[Tensor, Tensor]:
     """f64[R, K] W_j.v of the tokens inside, and f64[R] Var_q(W).
 
@@ -108,8 +110,9 @@ def _shaped(
     lifted = torch.zeros(ids.shape, dtype=torch.float64, device=ids.device)
     square = torch.zeros(len(ids), dtype=torch.float64, device=ids.device)
     mean = torch.zeros(len(ids), head.dim, dtype=torch.float64, device=ids.device)
-    for first in range(0, len(row), PAIRS):
-        r, c = row[first : first + PAIRS], column[first : first + PAIRS]
+    pairs = min(PAIRS, vocabulary)
+    for first in range(0, len(row), pairs):
+        r, c = row[first : first + pairs], column[first : first + pairs]
         weight = head.rows(ids[r, c]).double()
         lifted[r, c] = (weight * noise[r].double()).sum(dim=-1)
         share = q[r, c]

@@ -68,6 +68,17 @@ def test_methods_seeds_and_rewards_become_tables_and_figures(
     assert table(out) == rows
 
 
+def alike(mine: list[dict[str, str]], other: list[dict[str, str]]) -> None:
+    """The same cells; a KL or a likelihood but for last digits, which depend on the rows beside."""
+    assert [list(row) for row in mine] == [list(row) for row in other]
+    for one, two in zip(mine, other, strict=True):
+        for name, cell in one.items():
+            if name.startswith(("KL", "NLL")) and cell:
+                assert float(cell) == pytest.approx(float(two[name]), rel=1e-4, abs=1e-6), name
+            else:
+                assert cell == two[name], name
+
+
 def test_a_killed_evaluation_goes_on_and_comes_to_the_same_tables(
     bare: Run, tmp_path: Path, dataset: str, model_folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,8 +109,8 @@ def test_a_killed_evaluation_goes_on_and_comes_to_the_same_tables(
     assert f"to run: {12 - stored} searches" in " ".join(done.err.split())
     # Four samples a search, and no search twice; no trial either, for the rate is known.
     assert sum(len(mood.calls(prompt)) for prompt in "abcd") == 4 * (12 - stored)
-    assert table(cut) == table(whole)
-    assert table(cut, "figure3") == table(whole, "figure3")
+    alike(table(cut), table(whole))
+    alike(table(cut, "figure3"), table(whole, "figure3"))
 
 
 def test_more_methods_seeds_and_prompts_run_only_what_is_new(

@@ -197,11 +197,12 @@ def test_whatever_shares_the_batch_and_however_long_answers_take(
 
 
 @settings(max_examples=12, deadline=None)
-@given(calls=st.sets(st.integers(1, 24), min_size=1, max_size=3), patience=st.integers(0, 4))
+@given(calls=st.sets(st.integers(1, 24), min_size=1, max_size=2), patience=st.integers(0, 4))
 @pytest.mark.parametrize("attention", ["auto", "eager"])
 def test_memory_that_runs_out_while_questions_are_open_changes_nothing(
     attention: Any, calls: set[int], patience: int
 ) -> None:
+    # A plan that finds no memory for a single row is tried once more: so two failures, not three.
     mine = model("llama", attention)
     plans = dict([asking(0, 3), asking(1, 4, 1), asking(1, 2, 2)])
     plans[SearchId("2")] = Plan(3, None, TopP(0.9, 0.9, NoiseKey(1, "2", 1)), 12)
