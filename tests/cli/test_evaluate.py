@@ -69,11 +69,11 @@ def test_methods_seeds_and_rewards_become_tables_and_figures(
 
 
 def alike(mine: list[dict[str, str]], other: list[dict[str, str]]) -> None:
-    """The same cells; a KL or a likelihood but for last digits, which depend on the rows beside."""
+    """The same cells; what a model measures but for last digits, which depend on the rows beside."""
     assert [list(row) for row in mine] == [list(row) for row in other]
     for one, two in zip(mine, other, strict=True):
         for name, cell in one.items():
-            if name.startswith(("KL", "NLL")) and cell:
+            if name.startswith(("KL", "NLL", "coherence")) and cell:
                 assert float(cell) == pytest.approx(float(two[name]), rel=1e-4, abs=1e-6), name
             else:
                 assert cell == two[name], name
