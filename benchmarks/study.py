@@ -1,6 +1,6 @@
 """Search methods on many prompts, seeds and rewards; independent samples are drawn once for all rewards.
 
-    pip install vaderSentiment
+    pip install '.[test]'
     python -m benchmarks.study cells.jsonl --seeds 10 11 12 --method aisp:n=16,iterations=7
     python -m benchmarks.study_tables cells.jsonl
 

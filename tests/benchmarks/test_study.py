@@ -93,6 +93,5 @@ def test_rewards_are_as_their_sources_have_them() -> None:
     assert flesch([], ["The cat sat."])[0] == pytest.approx(206.835 - 1.015 * 3 - 84.6)
     assert flesch([], ["..."]) == [-100.0]
     assert flesch([], ["Like"])[0] - flesch([], ["Apple"])[0] == pytest.approx(84.6)
-    pytest.importorskip("vaderSentiment")
     good, plain, bad = sentiment([], ["A wonderful, happy day!", "A table.", "A terrible loss."])
     assert good > plain == 0.0 > bad
