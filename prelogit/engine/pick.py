@@ -10,6 +10,9 @@ from torch import Tensor
 # Tokens are searched for their maximum in chunks: one pass over rows of this many columns is
 # several times faster than one over the whole vocabulary.
 _CHUNK = 256
+# Nuclei are nearly always narrower than this many tokens, which are found without sorting a row.
+_FIRST = 64
+_ROWS = 8
 
 
 def greedy(logits: Tensor) -> Tensor:
@@ -34,8 +37,13 @@ def top_p(logits: Tensor, temperature: float, mass: float, uniform: Tensor) -> T
     Source:  Holtzman et al., 2020.
     """
     if mass >= 1.0:
-        probabilities = torch.softmax(logits.float() / temperature, dim=-1)
-        return _invert(probabilities.double().cumsum(dim=-1), uniform)
+        rows = _together(logits)
+        return torch.cat(
+            [
+                _invert(torch.softmax(some.float() / temperature, dim=-1).double(), point)
+                for some, point in zip(logits.split(rows), uniform.split(rows), strict=True)
+            ]
+        )
     found = nucleus(logits, temperature, mass)
     total = found.probability.cumsum(dim=-1)
     point = uniform.to(total.device)[:, None] * total.gather(1, found.last)
@@ -54,12 +62,52 @@ class Nucleus(NamedTuple):
     last: Tensor  # i64[R, 1]: place of the nucleus' last token
 
 
-def nucleus(logits: Tensor, temperature: float, mass: float) -> Nucleus:
+def nucleus(
+    logits: Tensor, temperature: float, mass: float, *, widest: int | None = None
+) -> Nucleus:
     """The smallest set of most likely tokens whose probability is at least ``mass`` < 1.
 
-    Args:    logits: [R, V].
+    Args:    logits: [R, V]. widest: at most so many tokens of it, 64 at most; None: all.
     Source:  Holtzman et al., 2020.
     """
+    first = likeliest(logits, _FIRST if widest is None else min(widest, _FIRST))
+    probability = log_probabilities(logits, temperature, first).exp()
+    total = probability.cumsum(dim=-1)
+    last = (total < mass).sum(dim=-1, keepdim=True)
+    few = last < first.shape[1]
+    if widest is not None or first.shape[1] == logits.shape[1] or bool(few.all()):
+        return Nucleus(first, probability, last.clamp(max=first.shape[1] - 1))
+    # The few rows in which the mass is spread wider are sorted further down.
+    row = (~few[:, 0]).nonzero()[:, 0]
+    wide = _spread(logits[row], temperature, mass)
+    shape = (len(logits), max(first.shape[1], wide.ids.shape[1]))
+    ids = first.new_zeros(shape)
+    values = probability.new_zeros(shape)
+    ids[:, : first.shape[1]], values[:, : first.shape[1]] = first, probability
+    ids[row, : wide.ids.shape[1]], values[row, : wide.ids.shape[1]] = wide.ids, wide.probability
+    last[row] = wide.last
+    return Nucleus(ids, values, last)
+
+
+def likeliest(logits: Tensor, count: int) -> Tensor:
+    """i64[R, count]: the most likely tokens of each row, the likeliest first; lower ids where they tie."""
+    values, ids = logits.topk(min(count, logits.shape[1]), dim=-1)
+    ids, order = ids.sort(dim=-1)  # a row's order shall be that of its numbers alone
+    _, order = values.gather(1, order).sort(dim=-1, descending=True, stable=True)
+    return ids.gather(1, order)
+
+
+def log_probabilities(logits: Tensor, temperature: float, ids: Tensor) -> Tensor:
+    """f64[R, K]: of the tokens ``ids``, out of the whole vocabulary at the temperature."""
+    found, rows = [], _together(logits)
+    for some, wanted in zip(logits.split(rows), ids.split(rows), strict=True):
+        scaled = some.float() if temperature == 1.0 else some.float() / temperature
+        found.append(torch.log_softmax(scaled, dim=-1).gather(1, wanted))
+    return torch.cat(found).double()
+
+
+def _spread(logits: Tensor, temperature: float, mass: float) -> Nucleus:
+    """The same as ``nucleus``, whatever its width: rows are sorted down to a floor."""
     probabilities = torch.softmax(logits.float() / temperature, dim=-1)
     # All tokens below this floor weigh less than 1 - mass together, so none of them is in the
     # nucleus: only the few above it need sorting.
@@ -85,8 +133,17 @@ def nucleus(logits: Tensor, temperature: float, mass: float) -> Nucleus:
     return Nucleus(ids.gather(1, order), values, last)
 
 
-def _invert(cumulative: Tensor, uniform: Tensor) -> Tensor:
+def _together(logits: Tensor) -> int:
+    """Rows whose whole vocabulary is looked at in one go.
+
+    A few stay in the processor's cache; all at once would be new pages of memory each time.
+    """
+    return _ROWS if logits.device.type == "cpu" else max(1, len(logits))
+
+
+def _invert(probabilities: Tensor, uniform: Tensor) -> Tensor:
     """i64[R]: the first place of each row whose cumulative mass exceeds the uniform's share of it."""
+    cumulative = probabilities.cumsum(dim=-1)
     point = uniform.to(cumulative.device)[:, None] * cumulative[:, -1:]
     return torch.searchsorted(cumulative, point, right=True)[:, 0].clamp(
         max=cumulative.shape[-1] - 1

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from prelogit.core.memory import NUCLEUS, PAIRS
 from prelogit.engine.head import Head
-from prelogit.engine.pick import nucleus
+from prelogit.engine.pick import log_probabilities, nucleus
 from prelogit.engine.work import Seat, names
 from prelogit.noise import Rows, normal_rows
 from prelogit.search.plan import Revise
@@ -58,12 +58,11 @@ def revised(
     Args: logits: [R, V], without noise. rows: the names of the noise. text: i64[R], -1: none.
           keep: bool[R].
     """
-    found = nucleus(logits, how.temperature, how.top_p)
+    found = nucleus(logits, how.temperature, how.top_p, widest=NUCLEUS)
     inside = torch.arange(found.ids.shape[1], device=logits.device) <= found.last
     inside &= (rows.step <= how.window)[:, None]
     inside[:, 0] = True  # past the window nothing but the most likely token
-    ids, inside = found.ids[:, :NUCLEUS], inside[:, :NUCLEUS]
-    q = found.probability[:, :NUCLEUS] * inside
+    ids, q = found.ids, found.probability * inside
     q = q / _total(q)[:, None]
     free = inside.sum(dim=-1) > 1
     hit = (ids == text[:, None]) & inside
@@ -87,7 +86,7 @@ def revised(
         sigma2[which] = scale2 / (2.0 * variance).clamp_min(1e-12)
         score[which] += sigma2[which].sqrt()[:, None] * lifted
     place = score.masked_fill(~allowed, -math.inf).argmax(dim=-1, keepdim=True)
-    base = value - logits.float().logsumexp(dim=-1, keepdim=True).double()
+    base = log_probabilities(logits, 1.0, ids)
     apart = torch.where(allowed, law.log() - base, 0.0)
     return Drawn(
         tokens=ids.gather(1, place)[:, 0],

@@ -46,3 +46,46 @@ def test_top_p_draws_from_the_nucleus_by_inversion(
     want = torch.zeros(vocabulary, dtype=torch.float64)
     want[nucleus] = p[nucleus] / p[nucleus].sum()
     assert float((counts - want).abs().max()) < 0.01
+
+
+@given(
+    st.integers(0, 2**31),
+    st.integers(65, 600),
+    st.floats(0.1, 6.0),
+    st.floats(0.05, 0.999),
+    st.booleans(),
+    st.sampled_from([None, 1, 20, 64]),
+)
+def test_a_nucleus_is_the_smallest_set_whatever_rows_stand_beside(
+    seed: int, vocabulary: int, spread: float, mass: float, coarse: bool, widest: int | None
+) -> None:
+    """Narrow rows and wide ones in one call; coarse logits tie often."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = spread * torch.randn(11, vocabulary, generator=generator)
+    logits[::3] *= 0.1  # wide: hundreds of tokens
+    if coarse:
+        logits = logits.bfloat16()
+    found = pick.nucleus(logits, 0.7, mass, widest=widest)
+    for row in range(11):
+        p = torch.softmax(logits[row].float() / 0.7, dim=-1).double()
+        order = p.sort(descending=True).values
+        want = int((order.cumsum(0) < mass - 1e-6).sum()) + 1
+        most = int((order.cumsum(0) < mass + 1e-6).sum()) + 1
+        if widest is not None:
+            want, most = min(want, widest), min(most, widest)
+        count = int(found.last[row]) + 1
+        assert want <= count <= most
+        ids = found.ids[row, :count]
+        assert len(set(ids.tolist())) == count
+        torch.testing.assert_close(found.probability[row, :count], p[ids], rtol=1e-5, atol=1e-9)
+        torch.testing.assert_close(p[ids], order[:count], rtol=1e-5, atol=1e-9)
+        alone = pick.nucleus(logits[row : row + 1], 0.7, mass, widest=widest)
+        assert int(alone.last) + 1 == count
+        assert alone.ids[0, :count].equal(ids)
+        assert alone.probability[0, :count].equal(found.probability[row, :count])
+
+
+def test_of_equally_likely_tokens_the_lower_ids_come_first() -> None:
+    logits = torch.zeros(2, 100)
+    logits[:, [70, 30, 50]] = 5.0
+    assert pick.likeliest(logits, 4)[:, :3].tolist() == [[30, 50, 70]] * 2
