@@ -1,9 +1,10 @@
 """Batched AISP against best of n on prompts of mixed length, which nobody has sorted.
 
-Both go through ``prelogit.align`` with the same samples a prompt and the same batch of prompts.
-Answers end where they end, and the two methods' answers differ in length: time per candidate mixes
-speed with length, so time per generated token is the fair measure. AISP's time includes the draw
-that measures its KL, one sample a prompt that best of n does not have.
+All go through ``prelogit.align`` with the same samples a prompt and the same batch of prompts, and
+take turns. The default search is held against both forms of best of n, the search with one mean against
+the form whose noise it has. Answers end where they end, and the methods' answers differ in length:
+time per candidate mixes speed with length, so time per generated token is the fair measure. The
+mean's time includes the draw that measures its KL, one sample a prompt that best of n does not have.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from prelogit.engine.load import Model
 from prelogit.rewards.protocol import Scores
 from prelogit.wire.params import AISP, BestOfN
 
+PAIRS = (("aisp", "bon"), ("aisp", "bon:gaussian"), ("aisp:mean", "bon:gaussian"))
+
 
 async def variety(conversations: list[list[dict[str, str]]], responses: list[str]) -> Scores:
     """A reward that costs nothing: different letters, and a little for length."""
@@ -33,25 +36,27 @@ def batched(
 ) -> dict[str, Any]:
     """Prompts in chunks that both methods take in turn; ratios of all chunks together."""
     method = AISP(n=n, iterations=iterations, batch_size=batch)
-    baseline = BestOfN(n=method.samples, noise="gaussian", batch_size=batch)
+    arms: dict[str, AISP | BestOfN] = {
+        "bon": BestOfN(n=method.samples, batch_size=batch),
+        "bon:gaussian": BestOfN(n=method.samples, noise="gaussian", batch_size=batch),
+        "aisp": method,
+        "aisp:mean": AISP(n=n, iterations=iterations, batch_size=batch, proposal="mean"),
+    }
     items = mixed(prompts, model.tokenizer)
     size = -(-prompts // chunks)
     parts = [items[i : i + size] for i in range(0, prompts, size)]
-    done: dict[str, list[list[AlignedResult]]] = {"aisp": [], "bon": []}
+    done: dict[str, list[list[AlignedResult]]] = {name: [] for name in arms}
 
-    def arm(name: str, params: AISP | BestOfN, watch: Stopwatch) -> None:
+    def run(name: str, watch: Stopwatch) -> None:
         part = parts[len(done[name])]
         with watch.lap(name):
-            results = align(model, part, variety, method=params, max_new_tokens=tokens)
+            results = align(model, part, variety, method=arms[name], max_new_tokens=tokens)
         if any(result.status != "succeeded" for result in results):
             raise RuntimeError(str([result.error for result in results]))
         done[name].append(results)
 
     align(model, items[:1], variety, method=AISP(n=n, iterations=1), max_new_tokens=4)
-    watch = play(
-        [lambda watch: arm("bon", baseline, watch), lambda watch: arm("aisp", method, watch)],
-        len(parts),
-    )
+    watch = play([lambda watch, name=name: run(name, watch) for name in arms], len(parts))
     whole = {name: sum(watch.laps[name], Timing(0.0, 0.0)) for name in done}
     results = {name: [one for part in found for one in part] for name, found in done.items()}
     candidates = {name: sum(one.samples for one in found) for name, found in results.items()}
@@ -59,14 +64,20 @@ def batched(
         name: sum(one.generated_tokens for one in found) for name, found in results.items()
     }
 
-    def per(counts: dict[str, int]) -> Timing:
-        each = {name: whole[name].times(1 / counts[name]) for name in whole}
-        return each["aisp"].over(each["bon"])
+    def over(one: str, other: str, counts: dict[str, int]) -> Timing:
+        return whole[one].times(1 / counts[one]).over(whole[other].times(1 / counts[other]))
 
     return {
         "laps": watch.laps,
         "candidates": candidates,
         "tokens": generated,
-        "ratio_per_candidate": per(candidates),
-        "ratio_per_token": per(generated),
+        "ratios": [
+            {
+                "method": one,
+                "baseline": other,
+                "a token": over(one, other, generated),
+                "a candidate": over(one, other, candidates),
+            }
+            for one, other in PAIRS
+        ],
     }

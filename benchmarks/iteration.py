@@ -111,8 +111,9 @@ def show(part: str, found: dict[str, Any]) -> str:
             ]
         case "batched":
             lines = [
-                ["Batched AISP over best of n, a token", *found["ratio_per_token"], "<= 1.05"],
-                ["... a candidate", *found["ratio_per_candidate"], None],
+                [f"{one['method']} over {one['baseline']}, {each}", *one[each], mark]
+                for one in found["ratios"]
+                for each, mark in (("a token", "<= 1.05"), ("a candidate", None))
             ]
         case "static":
             lines = [

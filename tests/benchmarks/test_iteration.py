@@ -48,9 +48,11 @@ def test_table_and_json(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(found["laps"]["aisp"]) == len(found["laps"]["bon"]) == 2
 
     found = told["batched"]
-    assert found["candidates"] == {"aisp": 4 * 4 * 3, "bon": 4 * 4 * 3}
+    assert set(found["candidates"]) == {"bon", "bon:gaussian", "aisp", "aisp:mean"}
+    assert set(found["candidates"].values()) == {4 * 4 * 3}
     assert all(0 < tokens <= 4 * 4 * 3 * 5 for tokens in found["tokens"].values())
-    assert found["ratio_per_token"]["wall"] > 0
+    assert [one["baseline"] for one in found["ratios"]] == ["bon", "bon:gaussian", "bon:gaussian"]
+    assert all(one["a token"]["wall"] > 0 for one in found["ratios"])
 
     found = told["static"]
     assert 1 <= found["mean_length"] <= 12
