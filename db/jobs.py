@@ -18,6 +18,7 @@ from db.session import now
 from db.views import listing, view
 from prelogit.core.errors import StoreError
 from prelogit.wire.jobs import JobRequest, PromptItem
+from prelogit.wire.limits import pool_size
 
 __all__ = [
     "Created",
@@ -125,18 +126,21 @@ def _job_row(
         "body_hash": body_hash,
         "request_bytes": size,
         "prompt_count": len(items),
-        "rounds": sum(arm.rounds for arm in (request.method, *request.baselines)),
+        "rounds": request.rounds,
         "prompt_tokens": sum(token_counts[str(item.id)] for item in items),
         "settings": body,
     }
 
 
-def _group_size(batch_size: int, prompts: int) -> int:
+def _group_size(request: JobRequest, prompts: int) -> int:
     """Prompts that one worker claims together: b, or several times b in a large job.
 
     With more at hand the worker begins the next prompt wherever rows become free; at least
-    eight groups remain, so that other workers can share the job.
+    eight groups remain, so that other workers can share the job. With a budget, those that share it.
     """
+    batch_size = request.method.batch_size
+    if request.budget is not None:
+        return pool_size(prompts, batch_size)
     return batch_size * min(4, max(1, prompts // (8 * batch_size)))
 
 
@@ -149,7 +153,7 @@ def _insert_prompts(
     time: datetime,
 ) -> list[str]:
     order = sorted(range(len(items)), key=lambda place: token_counts[str(items[place].id)])
-    size = _group_size(request.method.batch_size, len(items))
+    size = _group_size(request, len(items))
     groups = {f"grp_{ULID()}": order[at : at + size] for at in range(0, len(order), size)}
     session.execute(
         insert(GroupRow),

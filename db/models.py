@@ -44,7 +44,7 @@ class JobRow(Base):
     body_hash: Mapped[str]
     request_bytes: Mapped[int] = mapped_column(BigInteger)
     prompt_count: Mapped[int]
-    rounds: Mapped[int]  # trace rows of one prompt, all arms together
+    rounds: Mapped[int]  # trace rows to be expected of one prompt, all arms together
     event_seq: Mapped[int] = mapped_column(BigInteger, default=0)
     # Costs never go down, also not when a failed prompt's trace is deleted for a retry.
     prompt_tokens: Mapped[int] = mapped_column(BigInteger)

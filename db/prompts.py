@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.holding import Claim
-from db.models import PromptRow
-from prelogit.wire.jobs import PromptItem
+from db.models import JobRow, PromptRow
+from prelogit.wire.jobs import ENDED, PromptItem
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,32 @@ def spec(session: Session, claim: Claim) -> list[PromptSpec]:
         for prompt in claim.prompts
         if prompt.prompt_id in counts
     ]
+
+
+class Pool(NamedTuple):
+    """The group of a claim, for prompts that share a budget.
+
+    places: each prompt's in the job. ended: whose search has. prompts: of the whole job.
+    """
+
+    places: dict[str, int]
+    ended: frozenset[str]
+    prompts: int
+
+
+def pool(session: Session, claim: Claim) -> Pool:
+    """The group of a claim as it is stored now."""
+    rows = session.execute(
+        select(PromptRow.prompt_id, PromptRow.index, PromptRow.status)
+        .where(PromptRow.group_id == claim.group_id)
+        .order_by(PromptRow.index)
+    ).all()
+    prompts = session.scalar(select(JobRow.prompt_count).where(JobRow.id == claim.job_id))
+    return Pool(
+        {prompt_id: place for prompt_id, place, _ in rows},
+        frozenset(row.prompt_id for row in rows if row.status in ENDED),
+        prompts or len(rows),
+    )
 
 
 def _messages(item: PromptItem) -> list[dict[str, str]]:

@@ -128,6 +128,7 @@ def _request(session: Session, job: JobRow) -> dict[str, Any]:
 
 def _progress(job: JobRow, done: int) -> Progress:
     total = job.prompt_count * job.rounds
+    done = min(done, total)  # with a budget, a prompt may have more rounds than its even share
     fraction = done / total
     eta = None
     if job.status in ENDED:

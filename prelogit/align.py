@@ -15,10 +15,12 @@ from prelogit.rewards.hosted.coherence import packaged_coherence
 from prelogit.rewards.protocol import Score
 from prelogit.search.course import Keep, Outcome
 from prelogit.search.driver import Verdict
+from prelogit.search.share import share_of
 from prelogit.solve import Callbacks, PromptJob, shape_of, solve
 from prelogit.text import encode
 from prelogit.value.use import Values
-from prelogit.wire.jobs import JobRequest, PromptItem, Stop
+from prelogit.wire.jobs import Budget, JobRequest, PromptItem, Stop
+from prelogit.wire.limits import pool_size
 from prelogit.wire.params import AISP, Baseline, Params
 
 
@@ -41,6 +43,7 @@ def align(
     keep: Keep = "best",
     top_k: int = 1,
     stop: Stop | None = None,
+    budget: Budget | None = None,
     template: Literal["chat", "none"] = "chat",
     on_iteration: Callable[[str, int, Iteration], None] | None = None,
     home: Path | str | None = None,
@@ -53,8 +56,9 @@ def align(
     (Batched AISP), more of them while rows are free; results come back in the order of the prompts.
 
     Args:    model: from ``load_model``. prompts: text, or the REST API's prompt objects.
-             reward: from ``load_reward``. on_iteration: told prompt id, arm (0 is the method)
-             and row after every round. home: where value networks lie; None: PRELOGIT_HOME.
+             reward: from ``load_reward``. budget: of all prompts together, spent where it still
+             pays. on_iteration: told prompt id, arm (0 is the method) and row after every round.
+             home: where value networks lie; None: PRELOGIT_HOME.
              coherence: measure it, where the packaged sentence embeddings are installed.
              nll: measure that of each answer under the model, the baselines' too.
     Returns: one result a prompt; a prompt that cannot be run has status "failed" and its reason.
@@ -71,6 +75,7 @@ def align(
         keep=keep,
         top_k=top_k,
         stop=stop or Stop(),
+        budget=budget,
         template=template,
     ).filled(model=model.name)
     jobs = [PromptJob(item.id or "", index, item) for index, item in enumerate(request.items)]
@@ -98,17 +103,21 @@ def align(
     callbacks = Callbacks(lambda *_: None, report, lambda _: None)
 
     async def search_all() -> None:
-        await solve(
-            model,
-            by_length(model, jobs, request),
-            request,
-            reward,
-            callbacks,
-            values=Values(home, paths=True),
-            coherence=packaged_coherence if coherence else None,
-            nll=nll,
-            on_outcomes=collect,
-        )
+        for some in pools(by_length(model, jobs, request), request):
+            await solve(
+                model,
+                some,
+                request,
+                reward,
+                callbacks,
+                values=Values(home, paths=True),
+                coherence=packaged_coherence if coherence else None,
+                nll=nll,
+                share=share_of(
+                    request, {job.prompt_id: job.index for job in some}, prompts=len(jobs)
+                ),
+                on_outcomes=collect,
+            )
 
     _run(search_all())
     return [found[job.prompt_id] for job in jobs]
@@ -131,6 +140,14 @@ def by_length(model: Model, jobs: Sequence[PromptJob], request: JobRequest) -> l
             return 0
 
     return sorted(jobs, key=length)
+
+
+def pools(jobs: Sequence[PromptJob], request: JobRequest) -> list[Sequence[PromptJob]]:
+    """The prompts as they share a budget; all together without one."""
+    size = len(jobs)
+    if request.budget is not None:
+        size = pool_size(len(jobs), request.method.batch_size)
+    return [jobs[at : at + size] for at in range(0, len(jobs), size)]
 
 
 def _run(work: Any) -> None:

@@ -19,6 +19,8 @@ from prelogit.search.course import Outcome, Scored, Search
 from prelogit.search.driver import Together, Verdict, run
 from prelogit.search.guiding import Weighed
 from prelogit.search.plan import Question, Rollouts, SearchId, Shape
+from prelogit.search.pool import Pool
+from prelogit.search.share import Share
 from prelogit.text import conversation, encode
 from prelogit.value.use import Values, net_for, recorder_for
 from prelogit.weighing import weigh
@@ -69,6 +71,7 @@ async def solve(
     values: Values | None = None,
     coherence: Coherence | None = None,
     nll: bool = False,
+    share: Share | None = None,
     on_outcomes: Callable[[Result, Sequence[Outcome]], None] = lambda result, outcomes: None,
 ) -> None:
     """Search all prompts of one batch at once; every prompt ends by one call of on_result.
@@ -77,7 +80,8 @@ async def solve(
     leaves the others alone. ``request`` has its defaults filled in. ``on_outcomes`` is told
     after on_result what each arm ended with (nothing for a prompt that could not be run).
     ``values``: where value networks lie; None: in PRELOGIT_HOME. ``coherence`` is measured of
-    each answer; None: not at all. ``nll``: whether that of each arm's answer is.
+    each answer; None: not at all. ``nll``: whether that of each arm's answer is. ``share``: what the
+    method may have for all of ``jobs`` together; None: each its own rounds.
 
     Raises: InputError: a value network that an arm names is not there, or another model's.
     """
@@ -101,6 +105,7 @@ async def solve(
     prompts: dict[str, list[int]] = {}
     by_id = {job.prompt_id: job for job in jobs}
     reward_model: list[ModelRef] = []
+    pool = Pool(share, request.stop) if share is not None else None
 
     def report(result: Result, outcomes: Sequence[Outcome]) -> None:
         with suppress(LeaseLostError):  # another worker has the prompt and will report it
@@ -111,12 +116,17 @@ async def solve(
         try:
             token_ids = prompt_tokens(model, job.item, request)
         except InputError as error:
+            if pool is not None:
+                pool.enter(job.prompt_id, ())
+                pool.leave(job.prompt_id)
             report(failed(job.prompt_id, job.index, request, model.ref, str(error)), ())
             continue
         shape = shape_of(model, job.prompt_id, request)
         try:
             callbacks.on_prompt(job.prompt_id, shape.window, shape.dim)
         except LeaseLostError:
+            if pool is not None:
+                pool.halt = "abandoned"
             continue
         engine.admit(job.prompt_id, token_ids)
         prompts[job.prompt_id] = token_ids
@@ -193,6 +203,7 @@ async def solve(
         ),
         on_end=on_end,
         on_question=lambda search: callbacks.on_question(search.prompt),
+        pool=pool,
     )
 
 

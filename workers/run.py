@@ -21,7 +21,7 @@ from prelogit.solve import solve
 from prelogit.value.use import Values
 from workers.desk import Desk
 from workers.failure import Failure, explain
-from workers.resume import prompt_jobs
+from workers.resume import pool_share, prompt_jobs
 from workers.store import transaction
 from workers.waiting import Unwanted, every_second, while_wanted
 from workers.writer import Writer
@@ -127,6 +127,7 @@ async def _solve(desk: Desk, writer: Writer, wanted: Collection[str]) -> None:
     claim, settings = writer.claim, desk.settings
     with reading(desk.store) as session:
         found = prompt_jobs(session, claim, wanted)
+        share = pool_share(session, claim, wanted)
     reward = ServiceReward(
         settings.reward_url,
         claim.request.reward.name,
@@ -154,6 +155,7 @@ async def _solve(desk: Desk, writer: Writer, wanted: Collection[str]) -> None:
             values=Values(settings.home),
             coherence=packaged_coherence if settings.coherence else None,
             nll=settings.nll,
+            share=share,
         )
 
 

@@ -56,8 +56,10 @@ def estimate(checked: Checked, here: Gateway, session: Session) -> Estimate:
             memory_bytes=None,
             problems=checked.problems,
         )
-    arms = (request.method, *request.baselines)
-    candidates = len(request.prompts) * sum(arm.samples for arm in arms)
+    count = len(request.prompts)
+    candidates = count * sum(arm.samples for arm in request.baselines)
+    method = count * request.method.samples
+    candidates += method if request.budget is None else min(method, request.budget.samples)
     tokens = candidates * request.max_new_tokens
     rate = measured_rate(session, str(request.model))
     seconds = None

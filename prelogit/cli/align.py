@@ -13,7 +13,8 @@ from prelogit.cli.progress import counted
 from prelogit.cli.prompts import File, PromptText, gather
 from prelogit.cli.reporting import FAILED, Json, print_json, reported
 from prelogit.cli.results import Format, print_results
-from prelogit.wire.jobs import Stop
+from prelogit.wire.jobs import Budget, Stop
+from prelogit.wire.limits import round_samples
 from prelogit.wire.params import Params
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def align(
     stop_samples: options.StopSamples = None,
     stop_seconds: options.StopSeconds = None,
     stop_tokens: options.StopTokens = None,
+    budget_samples: options.BudgetSamples = None,
     form: Annotated[Format, typer.Option("--format", help="How to print them.")] = Format.table,
     as_json: Json = False,
 ) -> None:
@@ -65,7 +67,10 @@ def align(
     import prelogit
 
     answering, score = loaded(model, reward, device=device, dtype=dtype, quiet=as_json)
-    total = len(items) * (method.rounds + sum(one.rounds for one in baselines))
+    rounds = len(items) * method.rounds
+    if budget_samples is not None:
+        rounds = budget_samples // round_samples(method)
+    total = rounds + len(items) * sum(one.rounds for one in baselines)
     with counted("rounds", total, quiet=as_json) as count, wrong_fields_named():
 
         def on_iteration(prompt_id: str, arm: int, row: Iteration) -> None:
@@ -73,6 +78,8 @@ def align(
 
         if stop is not None:
             fields["stop"] = Stop.model_validate(stop)
+        if budget_samples is not None:
+            fields["budget"] = Budget(samples=budget_samples)
         results = prelogit.align(
             answering, items, score, method=method, on_iteration=on_iteration, **fields
         )

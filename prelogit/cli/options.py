@@ -40,6 +40,15 @@ StopTokens = Annotated[
     int | None, typer.Option(help="… after so many tokens.", rich_help_panel="Stop")
 ]
 
+BudgetSamples = Annotated[
+    int | None,
+    typer.Option(
+        help="Most samples of all prompts together, spent where they still pay; each prompt may "
+        "then have up to 1.5 times its even share, or --iterations.",
+        rich_help_panel="Stop",
+    ),
+]
+
 
 def stop_fields(**limits: float | None) -> dict[str, Any] | None:
     """The ``stop`` of a job from its limits by name; None where nothing was asked for."""

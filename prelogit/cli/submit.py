@@ -38,6 +38,7 @@ def submit(
     stop_samples: options.StopSamples = None,
     stop_seconds: options.StopSeconds = None,
     stop_tokens: options.StopTokens = None,
+    budget_samples: options.BudgetSamples = None,
     metadata: Annotated[
         list[str] | None,
         typer.Option(help="KEY=VALUE of your own; may be repeated.", show_default=False),
@@ -72,6 +73,7 @@ def submit(
             seconds=stop_seconds,
             tokens=stop_tokens,
         ),
+        budget=options.stop_fields(samples=budget_samples),
         metadata=_metadata(metadata or []),
     )
     with connect() as client:

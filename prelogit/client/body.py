@@ -9,8 +9,8 @@ from typing import Any, Literal, TypedDict
 from pydantic import BaseModel
 
 from prelogit.core.errors import InputError
-from prelogit.wire.jobs import PromptItem, RewardRef, Stop
-from prelogit.wire.params import Baseline, Params
+from prelogit.wire.jobs import Budget, PromptItem, RewardRef, Stop
+from prelogit.wire.params import Baseline, MethodParams, Params
 
 Prompt = str | PromptItem | Mapping[str, Any]
 
@@ -27,6 +27,7 @@ class JobFields(TypedDict, total=False):
     keep: Literal["best", "all"]
     top_k: int
     stop: Stop | Mapping[str, Any]
+    budget: Budget | Mapping[str, Any]
     template: Literal["chat", "none"]
     metadata: Mapping[str, str]
 
@@ -53,6 +54,9 @@ def job_body(prompts: Prompt | Iterable[Prompt], fields: Mapping[str, Any]) -> b
 
 
 def _plain(value: object) -> Any:
+    if isinstance(value, MethodParams):  # what it does not say itself, the gateway fills in
+        told = value.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
+        return {"name": value.name, **told}
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", by_alias=True, exclude_none=True)
     if isinstance(value, Mapping):

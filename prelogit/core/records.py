@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 FinishReason = Literal["stop", "length"]
-StopReason = Literal["target", "plateau", "samples", "tokens", "seconds"]
+StopReason = Literal["target", "plateau", "samples", "tokens", "seconds", "budget"]
 
 
 class Record(BaseModel):
@@ -210,7 +210,8 @@ class Result(Record):
     """The answer to one prompt with its costs; the contract's Result.
 
     The answer is the best candidate, or the one that the method chose (``chosen`` in the trace);
-    ``responses`` begins with it, the best others follow. ``stopped``: the limit of ``stop`` that ended the search early; None where all rounds ran.
+    ``responses`` begins with it, the best others follow. ``stopped``: the limit of ``stop`` that ended the search early, or
+    "budget" where the job's samples went to other prompts; None where all rounds ran.
     ``scored_partials``: texts of candidate tokens that were scored beside the ``samples``, where the
     method picks every token by the reward; None elsewhere.
     ``nll``: of the response under the model without steering, mean a token in nats.

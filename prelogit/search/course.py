@@ -66,12 +66,16 @@ class Course:
         self.asked = 0.0  # when the plan under way was asked for
         self.guiding = Guiding()
 
-    def ask(self) -> Plan | None:
-        """The next plan, or None when the method is done or a limit ends it before."""
+    def ask(self, *, spent: bool = False) -> Plan | None:
+        """The next plan, or None when the method is done or a limit ends it before.
+
+        Args: spent: whether the job's budget has no more rounds for this search.
+        """
         self.asked = time.perf_counter()
         plan: Plan | None = self.search.method.ask(self.state, self.search.params)
         if plan is not None:
-            self.stopped = why_stop(self.search.stop, self.rows, plan.samples)
+            limit = why_stop(self.search.stop, self.rows, plan.samples)
+            self.stopped = limit or ("budget" if spent else None)
         return plan if self.stopped is None else None
 
     def target(self) -> Plan | None:

@@ -4,42 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from prelogit.core.errors import LeaseLostError, MemoryShortError, RewardError
 from prelogit.core.records import Candidate, Iteration, Kl
 from prelogit.search.course import Course, Ending, Outcome, Scored, Search
+from prelogit.search.decoding import Engine
 from prelogit.search.guiding import Weighed, ended
-from prelogit.search.plan import Choice, Plan, Question, Rollouts, SearchId
+from prelogit.search.plan import Question, Rollouts, SearchId
+from prelogit.search.pool import Pool
 
 Verdict = Literal["continue", "cancel", "abandon"]
-
-
-class Engine(Protocol):
-    """What the driver needs of an engine; the prompts have been admitted before."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether a step would do anything."""
-
-    @property
-    def rows(self) -> int:
-        """Samples that decode or wait to."""
-
-    def add(self, search: SearchId, plan: Plan) -> None:
-        """Queue a plan."""
-
-    def step(self) -> Sequence[tuple[SearchId, Rollouts | MemoryShortError | Question]]:
-        """One token for every row that waits for no answer; returns the plans that are complete
-        now, or hopeless, and what is asked."""
-
-    def answer(self, question: Question, choice: Choice) -> None:
-        """Let the rows of a question go on; an answer that nobody waits for does nothing."""
-
-    def drop(self, search: SearchId) -> None:
-        """Forget whatever is queued or decoded for a search."""
 
 
 class Together(NamedTuple):
@@ -72,6 +49,7 @@ async def run(
     on_iteration: OnIteration,
     on_end: OnEnd,
     on_question: OnQuestion = lambda search: "continue",
+    pool: Pool | None = None,
 ) -> None:
     """Search until every search has ended; prompts begin in the order of ``searches``.
 
@@ -80,9 +58,10 @@ async def run(
     other exception ends the run.
 
     Args: weigh: for methods that pick every token. on_question: asked before each of their tokens;
-          "cancel" ends the responses where they stand.
+          "cancel" ends the responses where they stand. pool: of the methods' searches, where they
+          share a budget; a prompt then waits between its rounds for the others.
     """
-    driver = _Driver(searches, engine, together, on_iteration, on_end, on_question)
+    driver = _Driver(searches, engine, together, on_iteration, on_end, on_question, pool)
     pending: set[asyncio.Task[Callable[[], None]]] = set()
 
     async def judged(search: SearchId, rollouts: Rollouts) -> Callable[[], None]:
@@ -137,8 +116,9 @@ class _Driver:
         on_iteration: OnIteration,
         on_end: OnEnd,
         on_question: OnQuestion,
+        pool: Pool | None,
     ) -> None:
-        self._on_question = on_question
+        self._on_question, self._pool = on_question, pool
         self._arms: dict[str, list[SearchId]] = {}  # that have not ended, by prompt
         for search in searches:
             self._arms.setdefault(search.prompt, []).append(search)
@@ -147,15 +127,30 @@ class _Driver:
         self.courses = {search: Course(what) for search, what in searches.items()}
         self.measuring: set[SearchId] = set()
         self._engine, self._on_iteration, self._on_end = engine, on_iteration, on_end
+        for search, course in self.courses.items():
+            if pool is not None and search.arm == 0:
+                pool.enter(search.prompt, course.rows)
 
     def begin(self) -> None:
         """Start the next prompts, with all their arms, while there is room beside the others."""
         while self._waiting and self._room():
             for search in list(self._arms[self._waiting.popleft()]):
                 self.proceed(search)
+        if self._pool is not None and not self._waiting:
+            self._take_turns(self._pool)
+
+    def _take_turns(self, pool: Pool) -> None:
+        """Begin the next wave once nobody of the pool runs."""
+        if any(one.arm == 0 and one.prompt not in pool.waiting for one in self.courses):
+            return
+        for prompt in list(pool.waiting) if pool.halt else ():
+            self._stop(SearchId(prompt), pool.halt or "abandoned")
+        for prompt in pool.turn():
+            self.proceed(SearchId(prompt))
 
     def _room(self) -> bool:
         begun = len(self._arms) - len(self._waiting)
+        begun -= len(self._pool.waiting) if self._pool is not None else 0
         wanted = self._together
         if begun < wanted.prompts:
             return True
@@ -164,7 +159,10 @@ class _Driver:
     def proceed(self, search: SearchId) -> None:
         """Ask for the next round; at the end, for the draw that measures the KL."""
         course = self.courses[search]
-        plan = course.ask()
+        pool = self._pool if search.arm == 0 else None
+        plan = course.ask(spent=pool is not None and pool.spent)
+        if plan is not None and pool is not None and pool.waits(search.prompt):
+            return
         if plan is None and (plan := course.target()) is not None:
             self.measuring.add(search)
         if plan is None:
@@ -231,6 +229,8 @@ class _Driver:
 
     def _stop(self, search: SearchId, ending: Ending, error: str | None = None) -> None:
         """End a search; with arm 0 go the prompt's baselines, which nobody will compare with."""
+        if self._pool is not None and ending in ("cancelled", "abandoned"):
+            self._pool.halt = ending
         for one in list(self._arms[search.prompt]) if search.arm == 0 else [search]:
             self._engine.drop(one)
             self._end(one, ending, error=error)
@@ -240,6 +240,8 @@ class _Driver:
     ) -> None:
         course = self.courses.pop(search)
         self.measuring.discard(search)
+        if self._pool is not None and search.arm == 0:
+            self._pool.leave(search.prompt)
         self._arms[search.prompt].remove(search)
         if not self._arms[search.prompt]:
             del self._arms[search.prompt]

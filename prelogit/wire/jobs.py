@@ -5,10 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
-from prelogit.wire.params import AISP, BaselineField, MethodField, MethodParams, Positive
+from prelogit.wire.limits import Budget as Budget
+from prelogit.wire.limits import Stop as Stop
+from prelogit.wire.limits import even_rounds, refusal, round_samples, stretched
+from prelogit.wire.params import AISP, BaselineField, MethodField, MethodParams
 from prelogit.wire.problem import Problem
+from prelogit.wire.strict import Strict as Strict
 from prelogit.wire.summary import RewardSummary
 
 JobStatus = Literal[
@@ -17,14 +21,6 @@ JobStatus = Literal[
 ENDED: frozenset[str] = frozenset({"succeeded", "partial", "failed", "cancelled"})
 _Method = TypeVar("_Method", bound=MethodParams)
 Identifier = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f/\\?#]+$")]
-
-
-class Strict(BaseModel):
-    """Request bodies: no coercion (false is not 0), no unknown fields."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, populate_by_name=True, serialize_by_alias=True, frozen=True
-    )
 
 
 class Message(Strict):
@@ -58,21 +54,6 @@ class RewardRef(Strict):
     name: Identifier = "relevance"
 
 
-class Stop(Strict):
-    """When a prompt's search may end early; None means never.
-
-    reward: once the best reward reaches it. plateau: after so many rounds in a row without a
-    better candidate. samples: at most so many, whole rounds and at least one. seconds, tokens:
-    budgets of one prompt, decoding and scoring counted; the round that exceeds them is the last.
-    """
-
-    reward: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    plateau: Annotated[int, Field(ge=1)] | None = None
-    samples: Annotated[int, Field(ge=1)] | None = None
-    seconds: Positive | None = None
-    tokens: Annotated[int, Field(ge=1)] | None = None
-
-
 class JobRequest(Strict):
     """The body of ``POST /v1/jobs``; only ``prompts`` is required."""
 
@@ -89,8 +70,9 @@ class JobRequest(Strict):
     keep: Literal["best", "all"] = "best"
     top_k: Annotated[int, Field(ge=1, le=1000)] = 1
     stop: Stop = Stop()
+    budget: Budget | None = None
     template: Literal["chat", "none"] = "chat"
-    metadata: Annotated[dict[str, str], Field(max_length=32)] = {}
+    metadata: dict[str, str] = Field(default={}, max_length=32)
     webhook: None = Field(
         default=None, description="Not offered by this version: leave it out or send null."
     )
@@ -108,6 +90,28 @@ class JobRequest(Strict):
                 seen.add(prompt.id)
         return prompts
 
+    @field_validator("budget")
+    @classmethod
+    def _can_be_spent(cls, budget: Budget | None, info: ValidationInfo) -> Budget | None:
+        prompts, method = info.data.get("prompts"), info.data.get("method")
+        if budget is not None and prompts is not None and method is not None:
+            told = refusal(budget, method, len(prompts))
+            if told is not None:
+                raise ValueError(told)
+        return budget
+
+    @property
+    def rounds(self) -> int:
+        """Rounds to be expected of one prompt, all arms together."""
+        return self.method_rounds + sum(arm.rounds for arm in self.baselines)
+
+    @property
+    def method_rounds(self) -> int:
+        """Rounds of one prompt by the method: all, or the even share of the job's budget."""
+        if self.budget is None:
+            return self.method.rounds
+        return min(self.method.rounds, even_rounds(self.budget, self.method, len(self.prompts)))
+
     @property
     def items(self) -> tuple[PromptItem, ...]:
         """The prompts of a request that has been filled in."""
@@ -118,7 +122,7 @@ class JobRequest(Strict):
 
         A prompt without an id gets ``p`` and its place, counted from 1 (``p1``, ``p2``, …),
         stepping aside where a client already uses that name. A baseline without n gets as
-        many samples as the method scores, where it has an n.
+        many samples as the method scores, where it has an n; with a budget, its even share.
         """
         taken = {p.id for p in self.prompts if isinstance(p, PromptItem) and p.id is not None}
         items = []
@@ -132,7 +136,11 @@ class JobRequest(Strict):
                 item = item.model_copy(update={"id": name})
             items.append(item)
         method = _with_samples(self.method, self.method.samples)
-        baselines = tuple(_with_samples(one, method.samples) for one in self.baselines)
+        if self.budget is not None:
+            method = stretched(method, even_rounds(self.budget, method, len(items)))
+        whole = self.model_copy(update={"method": method})
+        samples = whole.method_rounds * round_samples(method)
+        baselines = tuple(_with_samples(one, samples) for one in self.baselines)
         return self.model_copy(
             update={
                 "model": self.model or model,

@@ -63,6 +63,24 @@ def test_another_worker_goes_on_where_the_killed_one_stopped(each_stack: Stack) 
         assert SAMPLES + METHOD["n"] <= scored <= SAMPLES + METHOD["n"] + lost
 
 
+def test_a_budget_goes_where_it_would_have_gone(standing: Stack) -> None:
+    """What a killed worker had granted is granted again, and nothing else."""
+    mood = standing.reward.mood
+    fields = {"method": {"name": "aisp", "n": 4}, "budget": {"samples": 72}, "seed": 7}
+    undisturbed = standing.post(PROMPTS, **fields)
+    assert standing.ended(undisturbed).status == "succeeded"
+    whole = found(standing, undisturbed)
+    assert len({len(standing.rows(undisturbed, p["id"])) for p in PROMPTS}) > 1
+    mood.hold(after=45)  # in the second wave, or later
+    disturbed = standing.post(PROMPTS, **fields)
+    until(lambda: mood.holds, "an iteration is under way")
+    standing.holder(disturbed).kill()
+    mood.clear()
+    assert standing.ended(disturbed).status == "succeeded"
+    assert found(standing, disturbed) == whole
+    assert sum(result.samples for result in standing.results(disturbed)) == 72
+
+
 def test_a_worker_killed_again_and_again_still_ends_the_job(standing: Stack) -> None:
     """Every worker gets a round further; that is enough."""
     mood, prompt = standing.reward.mood, "Who dies so often?"
