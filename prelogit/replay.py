@@ -58,7 +58,10 @@ def replay_result(
         )
     window = trace.window or request.max_new_tokens
     value = net_for(params, Values(), model=model.ref, dim=model.dim, seed=request.seed)
-    shape = Shape(window, model.dim, request.max_new_tokens, trace.seed, trace.prompt_id, value)
+    sigma2 = trace.iterations[0].sigma2
+    shape = Shape(
+        window, model.dim, request.max_new_tokens, trace.seed, trace.prompt_id, value, sigma2
+    )
     state = method.restore(trace.iterations[: stored.iteration - 1], params, shape)
     plan = method.ask(state, params)
     if plan is None:

@@ -21,6 +21,7 @@ from prelogit.search.guiding import Weighed
 from prelogit.search.plan import Question, Rollouts, SearchId, Shape
 from prelogit.search.pool import Pool
 from prelogit.search.share import Share
+from prelogit.search.variance import takes_the_models
 from prelogit.text import conversation, encode
 from prelogit.value.use import Values, net_for, recorder_for
 from prelogit.weighing import weigh
@@ -84,6 +85,7 @@ async def solve(
     method may have for all of ``jobs`` together; None: each its own rounds.
 
     Raises: InputError: a value network that an arm names is not there, or another model's.
+            ModelError: an arm's sigma2 is "auto", and cannot be measured of this model.
     """
     values = values or Values()
     arms = (request.method, *request.baselines)
@@ -99,6 +101,8 @@ async def solve(
         )
         for arm, params in enumerate(arms)
     ]
+    isotropic = any(takes_the_models(params) for params in arms)
+    sigma2 = await asyncio.to_thread(lambda: model.sigma2) if isotropic else None
     recorder = recorder_for(request, values, model=model.ref, dim=model.dim)
     engine = model.engine()
     searches: dict[SearchId, Search] = {}
@@ -135,7 +139,7 @@ async def solve(
             searches[SearchId(job.prompt_id, arm)] = Search(
                 METHODS[params.name],
                 params,
-                shape._replace(value=nets[arm]),
+                shape._replace(value=nets[arm], sigma2=sigma2),
                 keep=request.keep,
                 top_k=request.top_k,
                 stop=request.stop if arm == 0 else Stop(),

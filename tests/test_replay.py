@@ -9,7 +9,7 @@ from prelogit.core.records import Trace
 from prelogit.engine.load import prepare
 from prelogit.replay import replay_result
 from prelogit.wire.jobs import JobRequest, PromptItem
-from prelogit.wire.params import AISP
+from prelogit.wire.params import AISP, BestOfN
 from tests import tiny
 
 CONFIG = LlamaConfig(
@@ -24,13 +24,26 @@ CONFIG = LlamaConfig(
 )
 
 
-def test_every_candidate_can_be_made_again_from_the_trace_and_a_changed_one_is_told() -> None:
+@pytest.mark.parametrize(
+    "method",
+    [
+        AISP(n=3, iterations=2),
+        AISP(n=3, iterations=2, proposal="mean"),
+        AISP(n=3, iterations=2, proposal="mean", sigma2="auto"),
+        AISP(n=3, iterations=2, horizon=4, sigma2="auto"),
+        BestOfN(n=6, noise="gaussian", sigma2="auto"),
+    ],
+)
+def test_every_candidate_can_be_made_again_from_the_trace_and_a_changed_one_is_told(
+    method: AISP | BestOfN,
+) -> None:
     model = prepare("tiny", tiny.language_model(CONFIG), tiny.tokenizer())
-    method = AISP(n=3, iterations=2)
     (result,) = align(
         model, ["Hello"], tiny.scoring(tiny.vowels), method=method, max_new_tokens=10, keep="all"
     )
     request = JobRequest(prompts=("Hello",), method=method, max_new_tokens=10).filled(model="tiny")
+    # Of another value than the trace's, as another machine may have measured it.
+    model.__dict__["sigma2"] = 9.0
     trace = Trace.model_validate_json(result.trace.model_dump_json())
     item = PromptItem(prompt="Hello")
     for candidate in result.candidates:

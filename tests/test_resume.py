@@ -19,7 +19,13 @@ from tests import tiny
 from tests.aligned import CONFIG
 
 Rows = dict[tuple[str, int], list[tuple[Iteration, tuple[Candidate, ...]]]]
-Proposal = Literal["texts", "mean"]
+Search = Literal["texts", "mean", "mean, sigma2 auto", "a window that moves"]
+METHODS: dict[Search, AISP] = {
+    "texts": AISP(n=4, iterations=3),
+    "mean": AISP(n=4, iterations=3, proposal="mean"),
+    "mean, sigma2 auto": AISP(n=4, iterations=3, proposal="mean", sigma2="auto"),
+    "a window that moves": AISP(n=4, iterations=3, horizon=4),
+}
 PROMPTS = {"a": "Hi", "b": "What is a whale?", "c": "Tell me about it. " * 4}
 
 
@@ -29,11 +35,11 @@ def model() -> Model:
 
 
 def search(
-    model: Model, stored: Mapping[str, Mapping[int, Stored]], proposal: Proposal = "texts"
+    model: Model, stored: Mapping[str, Mapping[int, Stored]], of: Search = "texts"
 ) -> tuple[dict[str, Result], Rows]:
     request = JobRequest(
         prompts=tuple(PromptItem(id=name, prompt=text) for name, text in PROMPTS.items()),
-        method=AISP(n=4, iterations=3, proposal=proposal),
+        method=METHODS[of],
         baselines=(BestOfN(n=6),),
         max_new_tokens=10,
     ).filled(model="tiny")
@@ -60,10 +66,10 @@ def search(
 @settings(max_examples=16, deadline=None)
 @given(
     cuts=st.fixed_dictionaries({name: st.integers(0, 4) for name in PROMPTS}),
-    proposal=st.sampled_from(get_args(Proposal)),
+    of=st.sampled_from(get_args(Search)),
 )
-def test_resumed_anywhere(model: Model, cuts: dict[str, int], proposal: Proposal) -> None:
-    whole, rows = _whole(model, proposal)
+def test_resumed_anywhere(model: Model, cuts: dict[str, int], of: Search) -> None:
+    whole, rows = _whole(model, of)
     stored = {
         name: {
             0: Stored(
@@ -73,7 +79,7 @@ def test_resumed_anywhere(model: Model, cuts: dict[str, int], proposal: Proposal
         }
         for name, cut in cuts.items()
     }
-    resumed, again = search(model, stored, proposal)
+    resumed, again = search(model, stored, of)
     for name, cut in cuts.items():
         assert resumed[name].response == whole[name].response
         assert resumed[name].reward == whole[name].reward
@@ -85,14 +91,34 @@ def test_resumed_anywhere(model: Model, cuts: dict[str, int], proposal: Proposal
         for (mine, _), (other, _) in zip(got, want, strict=True):
             assert mine.weights == other.weights
             # The mean's to the bit; of texts it is a mean over tokens, as the KL.
-            exact = 0 if proposal == "mean" else 1e-6
+            exact = 1e-6 if of == "texts" else 0
             assert mine.sigma2 == pytest.approx(other.sigma2, rel=exact, abs=0)
 
 
-_KEPT: dict[Proposal, tuple[dict[str, Result], Rows]] = {}
+def test_sigma2_auto_stays_what_the_first_row_says(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the model is loaded anew, on a machine that measures something else."""
+    whole, rows = _whole(model, "mean, sigma2 auto")
+    assert {rows[name, 0][0][0].sigma2 for name in PROMPTS} == {model.sigma2}
+    monkeypatch.setitem(model.__dict__, "sigma2", 2 * model.sigma2)
+    stored = {
+        name: {0: Stored(tuple(row for row, _ in rows[name, 0][:1]), rows[name, 0][0][1])}
+        for name in PROMPTS
+    }
+    resumed, again = search(model, stored, "mean, sigma2 auto")
+    for name in PROMPTS:
+        assert resumed[name].response == whole[name].response
+        told = [(row.sigma2, row.kl_gaussian, row.rewards) for row, _ in again[name, 0]]
+        assert told == [(row.sigma2, row.kl_gaussian, row.rewards) for row, _ in rows[name, 0][1:]]
+    _, other = search(model, {}, "mean, sigma2 auto")
+    assert other["a", 0][0][0].sigma2 == model.sigma2, "it is the model's where nothing is stored"
 
 
-def _whole(model: Model, proposal: Proposal) -> tuple[dict[str, Result], Rows]:
-    if proposal not in _KEPT:
-        _KEPT[proposal] = search(model, {}, proposal)
-    return _KEPT[proposal]
+_KEPT: dict[Search, tuple[dict[str, Result], Rows]] = {}
+
+
+def _whole(model: Model, of: Search) -> tuple[dict[str, Result], Rows]:
+    if of not in _KEPT:
+        _KEPT[of] = search(model, {}, of)
+    return _KEPT[of]

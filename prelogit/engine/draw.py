@@ -80,7 +80,7 @@ def _added(seats: Sequence[Seat], spans: Sequence[slice], head: Head) -> Tensor 
         if added is None:
             added = torch.zeros(spans[-1].stop, head.dim, device=head.device)
         u = work.mean[step - 1].expand(m, -1)
-        if control.sigma == 0.0:
+        if control.sigma_at(step) == 0.0:
             added[span] = u
             continue
         noisy.append((control.key, seat))

@@ -9,6 +9,7 @@ one that hands back a given hidden state.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -77,6 +78,7 @@ class Head:
         self.dim: int = output.in_features
         self.device: torch.device = output_device(model)
         self._weight = weight
+        self._bias: Tensor | None = getattr(output, "bias", None)
         self._output = _NoisyOutput(output)
         # A shallow copy shares all weights; only its table of children is its own.
         self._tail = copy.copy(model)
@@ -103,6 +105,24 @@ class Head:
                 'the model\'s uncertainty needs: ask for proposal "mean"'
             )
         return self._weight[tokens].float()
+
+    def blocks(self, size: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """The output layer in order: a block's first token, its weights f32[<= size, d] and bias.
+
+        Raises: ModelError: the output layer has no weight that can be read.
+        """
+        if self._weight is None or hasattr(self._bias, "full_tensor"):
+            raise ModelError(
+                'the output layer has no weight that can be read, which sigma2 "auto" needs: give a '
+                "number"
+            )
+        for start in range(0, len(self._weight), size):
+            weight = self._weight[start : start + size].float()
+            if self._bias is None:
+                bias = torch.zeros(len(weight), device=weight.device)
+            else:
+                bias = self._bias[start : start + size].float().to(weight.device)
+            yield start, weight, bias
 
     def prelogit(self, hidden: Tensor) -> Tensor:
         """[R, d] what enters the output layer for hidden states [R, d]: scaled, in some models."""

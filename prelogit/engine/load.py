@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,6 +15,7 @@ from prelogit.core.records import ModelRef
 from prelogit.engine.decoder import Decoder, PlainDecoder
 from prelogit.engine.embedded import ensure
 from prelogit.engine.engine import Engine
+from prelogit.engine.flips import flip_sigma2
 from prelogit.engine.graphs.drawing import check_static
 from prelogit.engine.graphs.graph import GraphDecoder
 from prelogit.engine.head import Head, check_head
@@ -62,6 +64,14 @@ class Model:
     def ref(self) -> ModelRef:
         """Name and fingerprint, as results carry them."""
         return ModelRef(name=self.name, fingerprint=self.fingerprint)
+
+    @cached_property
+    def sigma2(self) -> float:
+        """sigma2 "auto" of isotropic noise on the pre-logits; measured when it is first asked for.
+
+        Raises: ModelError: it cannot be measured of this model.
+        """
+        return flip_sigma2(self.engine(), self.head, self.tokenizer, self.context)
 
     def close(self) -> None:
         """End the other processes of a tensor-parallel model; nothing is done for any other."""

@@ -107,9 +107,10 @@ class Work:
             return total
         window = len(control.mean)
         for sample, length in enumerate(self.length.tolist()):
-            if length >= window:
+            first = max(length, control.frozen)
+            if first >= window:
                 continue
-            step = torch.arange(length + 1, window + 1)
+            step = torch.arange(first + 1, window + 1)
             key = control.key
             rows = rows_of(
                 seed=key.seed,
@@ -118,7 +119,7 @@ class Work:
                 sample=torch.full_like(step, sample),
                 step=step,
             )
-            u = control.mean[length:]
+            u = control.mean[first:]
             v = u + control.sigma * normal_rows(rows, u.shape[1])
             total[sample] = (v.double() * u.double()).sum(dim=-1).sum()
         return total

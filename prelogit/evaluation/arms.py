@@ -48,16 +48,16 @@ def fields_of(params: Params) -> dict[str, Any]:
 def with_values(fields: Mapping[str, Any], values: Mapping[str, Any]) -> Params:
     """A method with other values for some of its fields.
 
-    A number for AISP's sigma2, or a variance, asks for a mean, as where a method is first written.
+    A number for AISP's sigma2, a variance or a horizon asks for a mean, as where a method is first written.
     """
     kept = dict(fields)
     if kept.get("proposal") == "texts" and (
-        values.get("sigma2", "auto") != "auto" or values.get("variance")
+        values.get("sigma2", "auto") != "auto" or values.get("variance") or values.get("horizon")
     ):
         kept = {
             name: one
             for name, one in kept.items()
-            if name not in ("proposal", "sigma2", "variance")
+            if name not in ("proposal", "sigma2", "variance", "horizon")
         }
     return arm_params({**kept, **values})
 

@@ -21,7 +21,7 @@ def tell(
     state: OneRoundState, rollouts: Rollouts, rewards: Tensor, params: BestOfN
 ) -> tuple[OneRoundState, Info]:
     """Every sample weighs the same; the best is the answer."""
-    info = one_round.alike(len(rewards), sigma2=one_round.noise_of(params))
+    info = one_round.alike(len(rewards), sigma2=one_round.noise_of(state, params))
     return one_round.told(state), info
 
 

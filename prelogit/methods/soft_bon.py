@@ -40,7 +40,7 @@ def tell(
         weights=tuple(w.tolist()),
         ess=effective_sample_size(w),
         lambda_=lambda_,
-        sigma2=one_round.noise_of(params),
+        sigma2=one_round.noise_of(state, params),
         chosen=drawn(w, state.shape),
         final=True,
     )

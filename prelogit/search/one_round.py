@@ -10,6 +10,7 @@ import torch
 
 from prelogit.core.records import Iteration
 from prelogit.search.plan import Gaussian, Greedy, Info, NoiseKey, Plan, Shape, TopP
+from prelogit.search.variance import variance_of
 from prelogit.wire.params import CollectStates, Drawn, Sample
 
 
@@ -42,7 +43,8 @@ def drawn(state: OneRoundState, params: Drawn) -> Plan | None:
     shape = state.shape
     key = NoiseKey(shape.seed, shape.prompt, 1)
     mean = torch.zeros(shape.window, shape.dim)
-    return plan._replace(control=Gaussian(mean, math.sqrt(params.sigma2), key), pick=Greedy())
+    sigma = math.sqrt(variance_of(params.sigma2, shape))
+    return plan._replace(control=Gaussian(mean, sigma, key), pick=Greedy())
 
 
 def told(state: OneRoundState) -> OneRoundState:
@@ -55,9 +57,9 @@ def alike(n: int, *, sigma2: float | None = None, chosen: int | None = None) -> 
     return Info((1.0 / n,) * n, ess=float(n), sigma2=sigma2, chosen=chosen, final=True)
 
 
-def noise_of(params: Drawn) -> float | None:
+def noise_of(state: OneRoundState, params: Drawn) -> float | None:
     """Variance of the Gaussian noise; None where tokens are drawn."""
-    return params.sigma2 if params.noise == "gaussian" else None
+    return variance_of(params.sigma2, state.shape) if params.noise == "gaussian" else None
 
 
 def restore(rows: Sequence[Iteration], params: Any, shape: Shape) -> OneRoundState:

@@ -33,11 +33,19 @@ class SearchId(NamedTuple):
 
 
 class Gaussian(NamedTuple):
-    """Pre-logit noise: v_t = mean_t + sigma * standard_normal(key, sample, t), for t <= tau."""
+    """Pre-logit noise: v_t = mean_t + sigma * standard_normal(key, sample, t), for t <= tau.
+
+    At the first ``frozen`` steps v_t is the mean alone; the rollouts' u . v leaves them out.
+    """
 
     mean: Tensor  # f32[tau, d] on CPU; U
     sigma: float  # >= 0; 0 adds the mean alone
     key: NoiseKey
+    frozen: int = 0
+
+    def sigma_at(self, step: int) -> float:
+        """Of the noise at a step, from 1."""
+        return 0.0 if step <= self.frozen else self.sigma
 
 
 class Ascend(NamedTuple):
@@ -116,7 +124,7 @@ class Rollouts(NamedTuple):
     token_ids: Tensor  # i64[n, T], -1 after the end
     length: Tensor  # i32[n], the end token counted
     stopped: Tensor  # bool[n]: ended by an end token (else by the limit)
-    u_dot_noise: Tensor  # f64[n]: sum over all tau steps of u_t . v_t, ended samples too
+    u_dot_noise: Tensor  # f64[n]: sum over all steps up to tau of u_t . v_t, ended samples too
     decode_seconds: float  # prefill, and this plan's share (by rows) of the steps it took part in
     live_seconds: float  # wall time of those steps, shared with other plans
     # f64[n]: sum_t log P(y_t) - log P_base(y_t); with measure_kl, or where the pick tells it
@@ -172,6 +180,9 @@ class Shape(NamedTuple):
     seed: int
     prompt: str
     value: ValueNet | None = None  # the network that the method's parameters name
+    sigma2: float | None = (
+        None  # sigma2 "auto" of isotropic noise (engine/flips.py), where it is asked for
+    )
 
 
 class Method(NamedTuple):

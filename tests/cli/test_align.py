@@ -24,6 +24,19 @@ def test_prompts_are_aligned_in_this_process(bare: Run, model_folder: str) -> No
     assert [json.loads(line)["reward"] for line in lines] == [one["reward"] for one in done.json]
 
 
+def test_sigma2_may_be_the_models_own(bare: Run, model_folder: str) -> None:
+    done = bare(
+        "align", "-p", "a", "-p", "b", "--model", model_folder, *REWARD, "--n", "4", "--proposal",
+        "mean", "--sigma2", "auto", "--iterations", "2", "--max-new-tokens", "4", "--json",
+        "--baseline", "bon:gaussian,sigma2=auto",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    first, second = ([row["sigma2"] for row in one["trace"]["iterations"]] for one in done.json)
+    assert first[0] == second[0] > 0
+    assert first[0] > first[1] > first[2], "the mean takes a share of it"
+    assert done.json[0]["baselines"][0]["noise"] == "gaussian"
+
+
 def test_the_table_shows_why_a_search_stopped_and_its_other_answers(
     bare: Run, model_folder: str
 ) -> None:

@@ -45,6 +45,7 @@ def test_every_field_of_the_methods_has_an_option(run: Run) -> None:
         "variance": "fixed",
         "proposal": "mean",
         "window": 3,
+        "horizon": 2,
         "batch_size": 2,
         "preset": "paper",
         "noise": "gaussian",

@@ -13,16 +13,19 @@ from prelogit.search.plan import Info, Plan, Question, Revise, Revised, Rollouts
 from prelogit.value.network import untrained
 
 VALUE = untrained(8, 4, seed=1)
-SHAPE = Shape(window=4, dim=8, max_new_tokens=6, seed=5, prompt="p", value=VALUE)
+SHAPE = Shape(window=4, dim=8, max_new_tokens=6, seed=5, prompt="p", value=VALUE, sigma2=0.3)
 SMALL: dict[str, list[dict[str, Any]]] = {
     "aisp": [
         {"n": 4, "iterations": 3},
         {"n": 3, "iterations": 2, "preset": "paper"},
         {"n": 3, "iterations": 2, "proposal": "mean"},
         {"n": 1, "iterations": 1, "proposal": "mean"},
+        {"n": 3, "iterations": 2, "proposal": "mean", "sigma2": "auto"},
+        {"n": 4, "iterations": 3, "horizon": 2},
+        {"n": 2, "iterations": 1, "horizon": 1, "variance": "fixed"},
         {"n": 1, "iterations": 1},
     ],
-    "bon": [{"n": 5}, {"n": 5, "noise": "gaussian"}, {}],
+    "bon": [{"n": 5}, {"n": 5, "noise": "gaussian", "sigma2": "auto"}, {}],
     "soft_bon": [{"n": 5}, {"n": 1}, {"n": 5, "noise": "gaussian", "lambda_": 0.3}, {}],
     "greedy": [{}],
     "sample": [{"n": 5}, {}],

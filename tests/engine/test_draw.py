@@ -44,6 +44,8 @@ def test_noise_is_that_of_each_name_in_two_roundings(
         seat(model, Gaussian(mean, 0.0, key), Greedy(), [3]),
         seat(model, Gaussian(mean, 0.7, key), Greedy(), [3], decoded=4),  # past the window
         seat(model, Gaussian(zero, 1.3, other), Greedy(), [7, 0], decoded=3),
+        seat(model, Gaussian(mean, 0.7, key, frozen=2), Greedy(), [5], decoded=1),
+        seat(model, Gaussian(mean, 0.7, key, frozen=2), Greedy(), [5], decoded=2),
     ]
     calls: list[int] = []
     real = draw.normal_rows
@@ -55,7 +57,7 @@ def test_noise_is_that_of_each_name_in_two_roundings(
     monkeypatch.setattr(draw, "normal_rows", counted)
     added = draw._added(seats, draw._spans(seats), model.head)
     assert added is not None
-    assert calls == [5]
+    assert calls == [6]
 
     def eps(key: NoiseKey, sample: int, step: int) -> Tensor:
         return standard_normal(
@@ -73,13 +75,16 @@ def test_noise_is_that_of_each_name_in_two_roundings(
         mean[0],
         torch.zeros(model.dim),
         *(zero[3] + 1.3 * eps(other, sample, 4) for sample in (7, 0)),
+        mean[1],
+        mean[2] + 0.7 * eps(key, 5, 3),
     ]
     assert torch.equal(added, torch.stack(want))
     moved = seats[0].work
     v = torch.stack(want[:3]).double()
     assert torch.equal(moved.dot[[1, 4, 6]], (v * mean[2].double()).sum(dim=-1))
+    assert not seats[5].work.dot.any()
     assert moved.dot.count_nonzero() == 3
-    assert all(one.work.dot.count_nonzero() == 0 for one in seats[1:])
+    assert all(one.work.dot.count_nonzero() == 0 for one in seats[1:6])
     assert draw._added(seats[1:2], draw._spans(seats[1:2]), model.head) is None
 
 

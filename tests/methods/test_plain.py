@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from prelogit.methods import greedy, sample
-from prelogit.search.plan import Greedy, NoiseKey, Plan, Rollouts, Shape, TopP
+from prelogit.core.errors import InputError
+from prelogit.methods import bon, greedy, sample
+from prelogit.search.plan import Gaussian, Greedy, NoiseKey, Plan, Rollouts, Shape, TopP
 from prelogit.wire import params
 
 SHAPE = Shape(window=4, dim=8, max_new_tokens=6, seed=5, prompt="p")
@@ -41,3 +43,15 @@ def test_samples_are_drawn_from_the_model_and_the_first_is_the_answer() -> None:
         _, info = sample.tell(state, rollouts(3), torch.tensor([1.0, 9.0, 2.0]), given)
         assert (info.chosen, info.weights, info.ess) == (0, (1 / 3,) * 3, 3.0)
     assert params.Sample().samples == 1
+
+
+def test_gaussian_noise_may_have_the_models_own_variance() -> None:
+    given = params.BestOfN(n=3, noise="gaussian", sigma2="auto")
+    state = bon.METHOD.init(given, SHAPE._replace(sigma2=2.25))
+    plan = bon.METHOD.ask(state, given)
+    assert isinstance(plan.control, Gaussian)
+    assert plan.control.sigma == 1.5
+    _, info = bon.tell(state, rollouts(3), torch.tensor([1.0, 9.0, 2.0]), given)
+    assert info.sigma2 == 2.25
+    with pytest.raises(InputError, match="give the number"):
+        bon.METHOD.ask(bon.METHOD.init(given, SHAPE), given)

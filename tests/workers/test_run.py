@@ -71,19 +71,26 @@ def shown(store: Store, job_id: str) -> Job:
     return job
 
 
+@pytest.mark.parametrize(
+    "method",
+    [AISP(n=4, iterations=3), AISP(n=4, iterations=3, proposal="mean", sigma2="auto")],
+    ids=["texts", "sigma2 auto"],
+)
 def test_a_group_gets_the_answers_that_the_library_gives(
-    store: Store, post: Post, make_desk: DeskMaker, model: Model
+    store: Store, post: Post, make_desk: DeskMaker, model: Model, method: AISP
 ) -> None:
+    baselines = [BestOfN(n=16), BestOfN(n=3, noise="gaussian", sigma2="auto")]
     job_id, group_id = post(
-        PROMPTS, seed=11, keep="all", top_k=2, baselines=[{"name": "bon"}, {"name": "bon", "n": 3}]
-    )
+        PROMPTS, method=method.model_dump(), seed=11, keep="all", top_k=2,
+        baselines=[one.model_dump() for one in baselines],
+    )  # fmt: skip
     run_group(make_desk(), group_id)
     wanted = align(
         model,
         PROMPTS,
         scoring(moody.vowels),
-        method=AISP(n=4, iterations=3),
-        baselines=[BestOfN(n=16), BestOfN(n=3)],
+        method=method,
+        baselines=baselines,
         max_new_tokens=8,
         seed=11,
         keep="all",
@@ -112,6 +119,8 @@ def test_a_group_gets_the_answers_that_the_library_gives(
         assert [row.rewards for row in stored.iterations] == [
             row.rewards for row in other.trace.iterations
         ]
+        if method.proposal == "mean":
+            assert stored.iterations[0].sigma2 == model.sigma2
         assert tuple(kept) == other.candidates
     with reading(store) as session:
         assert jobs.status(session, job_id) == "succeeded"

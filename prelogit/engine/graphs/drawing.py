@@ -59,9 +59,9 @@ def drawn_static(
             keys.append((_NOBODY, seat))
             continue
         means.append(work.mean[step - 1].expand(m, -1))
-        sigma += [control.sigma] * m
+        sigma += [control.sigma_at(step)] * m
         keys.append((control.key, seat))
-        if work.moved and control.sigma != 0.0:
+        if work.moved and control.sigma_at(step) != 0.0:
             told.append((seat, slice(first, first + m)))
     scale = torch.tensor(sigma, dtype=torch.float32).to(hidden.device)
     drawn = static(hidden, torch.cat(means), scale, names(keys, hidden.device))

@@ -30,6 +30,7 @@ from torch import Tensor
 
 from prelogit.core.errors import InputError
 from prelogit.core.records import Iteration, Trace
+from prelogit.methods.aisp.horizon import Best, better, horizon, span, updates
 from prelogit.methods.aisp.weights import lambda_with, weights
 from prelogit.metrics.ess import effective_sample_size
 from prelogit.metrics.kl import gaussian_kl, squared_norm
@@ -44,6 +45,7 @@ from prelogit.search.plan import (
     Shape,
     TopP,
 )
+from prelogit.search.variance import variance_of
 from prelogit.wire.params import AISP
 
 ESS_SHARE = 0.3  # rho: lambda "auto" aims at an effective sample size of rho * n
@@ -58,34 +60,39 @@ class AispState(NamedTuple):
     sigma2: float
     k: int
     shape: Shape
+    best: Best | None = None  # where a horizon moves
 
 
 def init(params: AISP, shape: Shape) -> AispState:
     """U = 0, the noise has the whole variance."""
-    return AispState(torch.zeros(shape.window, shape.dim), prior_variance(params), 0, shape)
+    return AispState(torch.zeros(shape.window, shape.dim), prior_variance(params, shape), 0, shape)
 
 
-def prior_variance(params: AISP) -> float:
+def prior_variance(params: AISP, shape: Shape) -> float:
     """sigma_0^2: the variance of the first round's noise."""
-    if params.sigma2 == "auto":
-        raise InputError('sigma2 "auto" goes with proposal "texts"', field="method.sigma2")
-    return params.sigma2
+    return variance_of(params.sigma2, shape)
 
 
 def ask(state: AispState, params: AISP) -> Plan | None:
     """n samples around U; None after the draw from the final U."""
     if state.k >= params.rounds:
         return None
-    key = NoiseKey(state.shape.seed, state.shape.prompt, state.k + 1)
-    control = Gaussian(state.mean, math.sqrt(state.sigma2), key)
+    where = span(state.k, params, state.shape)
+    mean = state.mean[: where.stop]
+    control = Gaussian(mean, math.sqrt(state.sigma2), _key(state), where.start)
     return Plan(params.n, control, Greedy(), state.shape.max_new_tokens)
+
+
+def _key(state: AispState) -> NoiseKey:
+    """Of the next round's noise."""
+    return NoiseKey(state.shape.seed, state.shape.prompt, state.k + 1)
 
 
 def tell(
     state: AispState, rollouts: Rollouts, rewards: Tensor, params: AISP
 ) -> tuple[AispState, Info]:
     """Move U towards the samples that were rewarded; the last round moves nothing."""
-    k, final = state.k + 1, state.k + 1 == params.rounds
+    final = state.k + 1 == params.rounds
     lambda_ = choose_lambda(rewards, rollouts.u_dot_noise, params, state.sigma2)
     w = weights(
         rewards,
@@ -95,17 +102,18 @@ def tell(
         sigma2=state.sigma2,
     )
     ess = effective_sample_size(w)
-    step = 0.0 if final else step_size(ess, params)
+    step = 0.0 if final else step_size(ess, params, state.shape)
+    mean = state.mean[span(state.k, params, state.shape)]
     info = Info(
         weights=tuple(w.tolist()),
         ess=ess,
         lambda_=lambda_,
         sigma2=state.sigma2,
-        kl_gaussian=gaussian_kl(state.mean, state.sigma2, prior_variance(params)),
+        kl_gaussian=gaussian_kl(mean, state.sigma2, prior_variance(params, state.shape)),
         step=step,
         final=final,
     )
-    return _advance(state, info.weights, step, k, params), info
+    return _advance(state, info.weights, step, rewards.tolist(), params), info
 
 
 def choose_lambda(rewards: Tensor, u_dot_v: Tensor, params: AISP, sigma2: float) -> float | None:
@@ -116,53 +124,71 @@ def choose_lambda(rewards: Tensor, u_dot_v: Tensor, params: AISP, sigma2: float)
     return lambda_with(wanted, rewards, u_dot_v, alpha=params.alpha, sigma2=sigma2)
 
 
-def step_size(ess: float, params: AISP) -> float:
+def step_size(ess: float, params: AISP, shape: Shape) -> float:
     """b: how far U moves towards the weighted noise; 1 in the paper."""
     if params.variance == "fixed":
         return 1.0
-    return min(1.0, math.sqrt(ess * (1.0 - LAST_NOISE_SHARE ** (1.0 / params.iterations))))
+    return min(1.0, math.sqrt(ess * (1.0 - LAST_NOISE_SHARE ** (1.0 / updates(params, shape)))))
 
 
-def weighted_noise(state: AispState, w: Sequence[float], k: int) -> Tensor:
-    """f64[tau, d]: sum_i w_i v_t^i of round k, the noise made anew from its name (Eq. 14).
+def weighted_noise(state: AispState, w: Sequence[float], where: slice) -> Tensor:
+    """f64[h, d]: sum_i w_i v_t^i of the next round, the noise made anew from its name (Eq. 14).
 
     Samples are added one after the other: the bits depend on nothing but the weights.
     """
-    sigma, total = math.sqrt(state.sigma2), torch.zeros_like(state.mean, dtype=torch.float64)
+    sigma, mean = math.sqrt(state.sigma2), state.mean[where]
+    total = torch.zeros_like(mean, dtype=torch.float64)
     for i, w_i in enumerate(w):
         if w_i == 0.0:
             continue
         eps = path_normal(
             seed=state.shape.seed,
             prompt=state.shape.prompt,
-            iteration=k,
+            iteration=state.k + 1,
             sample=i,
-            steps=state.shape.window,
+            steps=where.stop,
             dim=state.shape.dim,
         )
-        total += w_i * (state.mean + sigma * eps).double()
+        total += w_i * (mean + sigma * eps[where]).double()
     return total
 
 
-def _advance(state: AispState, w: Sequence[float], step: float, k: int, params: AISP) -> AispState:
-    """The state after round k; shared by tell and restore, so that both give the same bits."""
+def _advance(
+    state: AispState, w: Sequence[float], step: float, rewards: Sequence[float], params: AISP
+) -> AispState:
+    """The state after a round; shared by tell and restore, so that both give the same bits."""
+    k, shape = state.k + 1, state.shape
     if step == 0.0:
         return state._replace(k=k)
-    mean = ((1.0 - step) * state.mean.double() + step * weighted_noise(state, w, k)).float()
+    here, then = span(state.k, params, shape), span(k, params, shape)
+    mean, best = state.mean.clone(), state.best
+    mean[here] = (
+        (1.0 - step) * mean[here].double() + step * weighted_noise(state, w, here)
+    ).float()
+    if horizon(params, shape) < shape.window:
+        sigma = math.sqrt(state.sigma2)
+        best = better(state.best, rewards, state.mean, sigma, here, _key(state))
+        mean[here.start : then.start] = best.noise[here.start : then.start]
+    state = state._replace(mean=mean, best=best, k=k)
     if params.variance == "fixed":
-        return state._replace(mean=mean, k=k)
-    share = squared_norm(mean) / mean.numel() / prior_variance(params)
+        return state
+    prior, live = prior_variance(params, shape), mean[then]
+    share = squared_norm(live) / live.numel() / prior
     if share > LARGEST_MEAN_SHARE:
-        mean = mean * math.sqrt(LARGEST_MEAN_SHARE / share)
-    sigma2 = prior_variance(params) - squared_norm(mean) / mean.numel()
-    return state._replace(mean=mean, sigma2=sigma2, k=k)
+        live *= math.sqrt(LARGEST_MEAN_SHARE / share)
+    return state._replace(sigma2=prior - squared_norm(live) / live.numel())
 
 
 def restore(rows: Sequence[Iteration], params: AISP, shape: Shape) -> AispState:
-    """The state after the given rounds, from their weights alone: no forward pass."""
+    """The state after the given rounds, from their weights alone: no forward pass.
+
+    sigma2 "auto" is what it was in the first of them, whatever the model at hand says.
+    """
+    if rows and params.sigma2 == "auto":
+        shape = shape._replace(sigma2=rows[0].sigma2)
     state = init(params, shape)
     for row in rows:
-        state = _advance(state, row.weights, row.step or 0.0, row.k, params)
+        state = _advance(state, row.weights, row.step or 0.0, row.rewards, params)
     return state
 
 
@@ -208,7 +234,7 @@ def warn(rows: Sequence[Iteration], params: AISP, shape: Shape) -> tuple[str, ..
     told = []
     if params.variance == "fixed" and rows and rows[-1].kl_gaussian is not None:
         moves = [row.ess for row in rows if row.ess is not None and not row.final]
-        drift = 0.5 * shape.window * shape.dim * sum(1.0 / ess for ess in moves)
+        drift = 0.5 * horizon(params, shape) * shape.dim * sum(1.0 / ess for ess in moves)
         if len(moves) > 1 and rows[-1].kl_gaussian > 0.5 * drift:
             told.append(
                 f"the mean walked at random: its KL of {rows[-1].kl_gaussian:.0f} nats is what chance "

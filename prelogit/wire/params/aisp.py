@@ -39,13 +39,14 @@ class AISP(MethodParams):
     proposal: Literal["texts", "mean"] = Field(
         default="texts",
         description='"texts": each sample is made from one of the best texts so far; "mean": all '
-        "from one mean of the noise, as published. Taken as mean where variance or a number for "
-        "sigma2 is given",
+        "from one mean of the noise, as published. Taken as mean where variance, horizon or a "
+        "number for sigma2 is given",
     )
     sigma2: Positive | Literal["auto"] = Field(
         default="auto",
         description='variance of the noise; "auto" with proposal "texts": at each token what '
-        "sampling at the temperature would give; 0.5 with a mean",
+        'sampling at the temperature would give. With a mean 0.5 where it is not given; "auto": the one '
+        "that changes 30% of the model's most likely tokens",
         json_schema_extra={"unit": "variance of one pre-logit coordinate"},
     )
     alpha: Share = Field(default=0.9999, description="relaxation of the prior")
@@ -66,6 +67,13 @@ class AISP(MethodParams):
         description="tau, how many tokens are controlled; null: all of them",
         json_schema_extra={"unit": "tokens"},
     )
+    horizon: Count | None = Field(
+        default=None,
+        description='with proposal "mean": how many tokens are searched at a time; what comes before is '
+        "frozen as the best sample has it, and round by round the window moves on to the end (MPPI); "
+        "null: all that are controlled",
+        json_schema_extra={"unit": "tokens"},
+    )
     batch_size: Count = Field(
         default=4,
         description="b, prompts decoded together; more of them while rows are free",
@@ -84,7 +92,8 @@ class AISP(MethodParams):
                 filled.pop("lambda")
         given = {**filled, **data}
         if "proposal" not in given:
-            moved = given.get("variance") is not None or given.get("sigma2", "auto") != "auto"
+            named = any(given.get(name) is not None for name in ("variance", "horizon"))
+            moved = named or given.get("sigma2", "auto") != "auto"
             given["proposal"] = "mean" if moved else "texts"
         if given["proposal"] == "mean":
             given = {"sigma2": 0.5, "variance": "preserve"} | given
@@ -98,15 +107,15 @@ class AISP(MethodParams):
                 'preset "paper" is Algorithm 1 to the letter: proposal must be "mean", variance '
                 '"fixed" and lambda a number; leave them out, or leave the preset out'
             )
-        if self.proposal == "texts" and (self.variance is not None or self.sigma2 != "auto"):
+        named = self.variance is not None or self.horizon is not None
+        if self.proposal == "texts" and (named or self.sigma2 != "auto"):
             raise ValueError(
-                'variance, and a number for sigma2, go with proposal "mean": leave them out, or '
-                "the proposal"
+                'variance, horizon, and a number for sigma2, go with proposal "mean": leave them out, '
+                "or the proposal"
             )
-        if self.proposal == "mean" and (self.variance is None or self.sigma2 == "auto"):
+        if self.proposal == "mean" and self.variance is None:
             raise ValueError(
-                'with proposal "mean" sigma2 is a number and variance "preserve" or "fixed": leave '
-                "them out for 0.5 and preserve"
+                'with proposal "mean" variance is "preserve" or "fixed": leave it out for preserve'
             )
         return self
 

@@ -25,9 +25,10 @@ class Drawn(OneRound):
         description='null draws tokens with temperature and top_p; "gaussian" adds N(0, sigma2 I) '
         "to the pre-logits and decodes greedily",
     )
-    sigma2: Positive = Field(
+    sigma2: Positive | Literal["auto"] = Field(
         default=0.5,
-        description="variance of the noise",
+        description='variance of the Gaussian noise; "auto": the one that changes 30% of the model\'s '
+        "most likely tokens",
         json_schema_extra={"unit": "variance of one pre-logit coordinate"},
     )
     temperature: Positive = Field(default=0.6, description="of the softmax, applied before top_p")

@@ -50,9 +50,11 @@ def both(config: Any, capture: Any = record) -> tuple[Model, Model, Calls]:
     return model, dataclasses.replace(model, decoder=graph), calls
 
 
-def gaussian(model: Model, window: int, sigma: float = 0.7, mean: float = 0.3) -> Gaussian:
+def gaussian(
+    model: Model, window: int, sigma: float = 0.7, mean: float = 0.3, frozen: int = 0
+) -> Gaussian:
     generator = torch.Generator().manual_seed(window)
-    return Gaussian(mean * torch.randn(window, model.dim, generator=generator), sigma, KEY)
+    return Gaussian(mean * torch.randn(window, model.dim, generator=generator), sigma, KEY, frozen)
 
 
 def decode(model: Model, plans: list[tuple[str, Plan]]) -> list[Rollouts]:
@@ -84,11 +86,12 @@ def test_plans_of_all_kinds_beside_each_other(family: Any) -> None:
         ("c", Plan(2, None, Greedy(), 11)),
         ("c", Plan(4, None, TopP(0.8, 0.9, KEY), 12)),
         ("a", Plan(3, gaussian(ordinary, 6, mean=0.0), TopP(1.0, 0.95, KEY), 8)),
+        ("b", Plan(4, gaussian(ordinary, 9, frozen=5), Greedy(), 12)),
     ]
     want = decode(ordinary, plans)
     assert len({int(length) for one in want for length in one.length}) > 3  # rows do end
     same(decode(graphed, plans), want)
-    assert max(calls.rows) == 21
+    assert max(calls.rows) == 25
     assert not calls.graphs.failed
 
 

@@ -214,7 +214,7 @@ def test_preserving_keeps_one_budget_of_variance() -> None:
 def test_a_mean_that_would_take_the_whole_budget_is_held() -> None:
     params = AISP(proposal="mean", n=1, iterations=1)
     state = aisp.init(params, SHAPE)._replace(mean=torch.full((5, 12), 5.0))
-    moved = aisp._advance(state, (1.0,), 0.5, 1, params)
+    moved = aisp._advance(state, (1.0,), 0.5, (0.0,), params)
     assert float(moved.mean.double().square().mean()) == pytest.approx(0.98 * 0.5, rel=1e-6)
     assert moved.sigma2 == pytest.approx(0.02 * 0.5, rel=1e-4)
 
