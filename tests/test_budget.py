@@ -105,6 +105,24 @@ def test_what_a_prompt_cannot_use_goes_to_the_others(model: Model) -> None:
     assert [(one.samples, one.stopped) for one in bounded] == [(12, "samples")] * 4
 
 
+def test_who_reaches_the_target_at_once_leaves_all_its_rounds_to_the_others(model: Model) -> None:
+    def hi_is_best(conversations: Any, responses: list[str]) -> list[float]:
+        high = [100.0 * (turns[-1]["content"] == "Hi") for turns in conversations]
+        return [a + b for a, b in zip(high, tiny.vowels(conversations, responses), strict=True)]
+
+    found = align(
+        model,
+        PROMPTS,
+        tiny.scoring(hi_is_best),
+        method=AISP(n=4, iterations=9),
+        budget=Budget(samples=80),
+        stop=Stop(reward=50.0),
+        max_new_tokens=8,
+    )
+    assert (found[0].samples, found[0].stopped) == (4, "target")
+    assert sum(one.samples for one in found) == 80
+
+
 def test_rewards_that_tie_are_a_plateau(model: Model) -> None:
     found = align(
         model,
