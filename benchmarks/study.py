@@ -145,8 +145,11 @@ def _cell(
         rounds.setdefault(one.iteration, []).append(one)
     candidates = [one for part in rounds.values() for one in part]
     by_reward = {steer: [one.reward for one in candidates]} if steer else {}
+    scoring: dict[str, float] = {}
     for name in () if steer else scores:
+        began = time.process_time()
         by_reward[name] = _scored(scores[name], prompt, [one.text for one in candidates])
+        scoring[name] = round(time.process_time() - began, 4)
     picked = {name: candidates[found.index(max(found))] for name, found in by_reward.items()}
     ids = encode(model.tokenizer, prompt, template)
     nll = measured_nll(model, ids, [one.token_ids for one in picked.values()])
@@ -180,6 +183,7 @@ def _cell(
         diversity=result.diversity,
         kl={"sampled": result.kl.token_sampled, "exact": result.kl.token_exact},
         rows=rows,
+        scoring=scoring or None,
     )
 
 

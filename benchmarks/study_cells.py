@@ -21,7 +21,8 @@ class Cell(NamedTuple):
     """One search: a method, a seed, a prompt; steered by one reward, or by none (independent samples).
 
     rewards: of all candidates, by the rewards that have scored them, a list for each round.
-    cpu: seconds of the batch it was in, divided by its prompts.
+    cpu: seconds of the batch it was in, divided by its prompts; a steered search's own scoring is part of
+    it. scoring: those seconds by reward, where they are not.
     """
 
     model: str
@@ -36,11 +37,16 @@ class Cell(NamedTuple):
     diversity: float | None = None
     kl: dict[str, float | None] | None = None
     rows: Sequence[dict[str, float | None]] = ()
+    scoring: dict[str, float] | None = None
 
     @property
     def name(self) -> tuple[str, str, str | None, int, str]:
         """No two cells have the same."""
         return self.model, self.arm, self.steer, self.seed, self.prompt
+
+    def seconds(self, reward: str) -> float:
+        """CPU time of the search by a reward, scoring included where it is known."""
+        return self.cpu + (self.scoring or {}).get(reward, 0.0)
 
     def best(self, reward: str) -> float:
         """Of all its candidates."""

@@ -43,7 +43,9 @@ def ratio(study: Study, arm: str, other: str, reward: str) -> float | None:
     keys = one.keys() & two.keys()
     if not keys:
         return None
-    return sum(one[key].cpu for key in keys) / sum(two[key].cpu for key in keys)
+    return sum(one[key].seconds(reward) for key in keys) / sum(
+        two[key].seconds(reward) for key in keys
+    )
 
 
 def ratio_of_rates(study: Study, arm: str, pool: str, reward: str) -> float | None:
