@@ -41,7 +41,7 @@ def top_p(logits: Tensor, temperature: float, mass: float, uniform: Tensor) -> T
         return torch.cat(
             [
                 _invert(torch.softmax(some.float() / temperature, dim=-1).double(), point)
-                for some, point in zip(logits.split(rows), uniform.split(rows), strict=True)
+                for some, point in zip(torch.split(logits, rows), torch.split(uniform, rows), strict=True)
             ]
         )
     found = nucleus(logits, temperature, mass)
@@ -100,7 +100,7 @@ def likeliest(logits: Tensor, count: int) -> Tensor:
 def log_probabilities(logits: Tensor, temperature: float, ids: Tensor) -> Tensor:
     """f64[R, K]: of the tokens ``ids``, out of the whole vocabulary at the temperature."""
     found, rows = [], _together(logits)
-    for some, wanted in zip(logits.split(rows), ids.split(rows), strict=True):
+    for some, wanted in zip(torch.split(logits, rows), torch.split(ids, rows), strict=True):
         scaled = some.float() if temperature == 1.0 else some.float() / temperature
         found.append(torch.log_softmax(scaled, dim=-1).gather(1, wanted))
     return torch.cat(found).double()
