@@ -41,7 +41,9 @@ def top_p(logits: Tensor, temperature: float, mass: float, uniform: Tensor) -> T
         return torch.cat(
             [
                 _invert(torch.softmax(some.float() / temperature, dim=-1).double(), point)
-                for some, point in zip(torch.split(logits, rows), torch.split(uniform, rows), strict=True)
+                for some, point in zip(
+                    torch.split(logits, rows), torch.split(uniform, rows), strict=True
+                )
             ]
         )
     found = nucleus(logits, temperature, mass)
