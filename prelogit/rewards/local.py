@@ -49,6 +49,7 @@ class LocalReward:
             tokens=sum(scored.tokens),
             calls=1,
             seconds=time.perf_counter() - started,
+            truncated=None if scored.truncated is None else tuple(scored.truncated),
         )
 
 

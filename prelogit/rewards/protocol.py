@@ -23,6 +23,7 @@ class Scores(NamedTuple):
     tokens: int  # read by the reward model, 0 where it does not say
     calls: int  # requests to the reward, at least 1
     seconds: float  # wall-clock, waiting and retries included
+    truncated: tuple[bool, ...] | None = None  # what was scored had been cut; None: not known
 
 
 Score = Callable[[list[list[dict[str, str]]], list[str]], Awaitable[Scores]]

@@ -98,11 +98,13 @@ class ServiceReward:
 
     def _scores(self, answers: list[dict[str, Any]], counts: list[int], started: float) -> Scores:
         rewards: list[float] = []
+        cut: list[bool] | None = []
         tokens = 0
         for answer, count in zip(answers, counts, strict=True):
             rewards += finite(answer.get("scores"), count, first=len(rewards))
             said = answer.get("tokens")
             tokens += said if type(said) is int and said >= 0 else 0
+            cut = joined(cut, answer.get("truncated"), count)
         marks = {
             mark if isinstance(mark := answer.get("fingerprint"), str) else None
             for answer in answers
@@ -120,4 +122,14 @@ class ServiceReward:
             tokens=tokens,
             calls=len(counts),
             seconds=time.perf_counter() - started,
+            truncated=None if cut is None else tuple(cut),
         )
+
+
+def joined(cut: list[bool] | None, said: object, count: int) -> list[bool] | None:
+    """``cut`` and what one more answer says of its responses; None once any does not say it."""
+    if cut is None or not isinstance(said, list) or len(said) != count:
+        return None
+    if not all(isinstance(one, bool) for one in said):
+        return None
+    return [*cut, *said]

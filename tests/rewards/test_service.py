@@ -235,6 +235,26 @@ async def test_a_large_call_goes_in_parts_and_comes_back_in_order(serve: Any, go
     assert scored.tokens == 8
 
 
+async def test_what_was_cut_is_said_in_order_or_not_at_all(serve: Any, good: Any) -> None:
+    conversations, responses = numbered(3)
+
+    def answer(request: Any, *_: Any) -> Any:
+        asked = request.json["responses"]
+        return good(*(1.0 for _ in asked), truncated=[text == responses[2] for text in asked])
+
+    def silent_once(request: Any, *_: Any) -> Any:
+        if responses[0] in request.json["responses"]:
+            return good(*(1.0 for _ in request.json["responses"]))
+        return answer(request)
+
+    async with serve(answer) as server:
+        scored = await impatient(server.url, items_per_request=2)(conversations, responses)
+    assert scored.truncated == (False, False, True)
+    async with serve(silent_once) as server:
+        scored = await impatient(server.url, items_per_request=2)(conversations, responses)
+    assert scored.truncated is None
+
+
 async def test_the_place_of_a_bad_score_counts_through_all_parts(serve: Any, good: Any) -> None:
     def one_bad(request: Any, _: int) -> Any:
         return good(*(None if text == "9" else 1.0 for text in request.json["responses"]))
