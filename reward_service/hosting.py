@@ -15,13 +15,8 @@ from prelogit.wire.problem import FieldProblem, Problem
 from prelogit.wire.scores import RewardInfo
 from reward_service.batcher import Batcher
 from reward_service.errors import ProblemError, make_problem
-from reward_service.settings import (
-    ClassifierSpec,
-    EmbeddingSpec,
-    FunctionSpec,
-    RewardSettings,
-    Spec,
-)
+from reward_service.settings import RewardSettings
+from reward_service.specs import ClassifierSpec, EmbeddingSpec, FunctionSpec, Spec
 
 log = logging.getLogger("prelogit.reward_service")
 

@@ -2,55 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f/\\?#]+$")]
-Text = Annotated[str, Field(min_length=1)]
-Tokens = Annotated[int, Field(ge=3)]
-
-
-class _Spec(BaseModel):
-    """One hosted reward; its ``name`` is what a job's ``reward.name`` picks."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, protected_namespaces=())
-
-    name: Name
-    description: Text | None = None
-
-
-class EmbeddingSpec(_Spec):
-    """10 x cosine of sentence embeddings. model: None is the packaged all-MiniLM-L6-v2."""
-
-    kind: Literal["embedding"]
-    model: Text | None = None
-    device: Text = "auto"
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
-    max_tokens: Tokens | None = None
-
-
-class ClassifierSpec(_Spec):
-    """The raw logit of a sequence classifier. label: which one, where it has several."""
-
-    kind: Literal["classifier"]
-    model: Text
-    label: int | str | None = None
-    device: Text = "auto"
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    max_tokens: Tokens | None = None
-    chat_template: Text | None = None
-
-
-class FunctionSpec(_Spec):
-    """A Python function ``(conversations, responses) -> list of floats``, as module:callable."""
-
-    kind: Literal["function"]
-    path: Text
-
-
-Spec = Annotated[EmbeddingSpec | ClassifierSpec | FunctionSpec, Field(discriminator="kind")]
+from reward_service.specs import EmbeddingSpec, Spec, Text
 
 
 class RewardSettings(BaseSettings):

@@ -19,7 +19,8 @@ from prelogit.rewards.hosted.reward import HostedReward, Scored
 from prelogit.rewards.service import ServiceReward
 from prelogit.wire.problem import Problem
 from reward_service import hosting
-from reward_service.settings import EmbeddingSpec, FunctionSpec, RewardSettings
+from reward_service.settings import RewardSettings
+from reward_service.specs import EmbeddingSpec, FunctionSpec
 
 NUMBERS = """
 calls = []

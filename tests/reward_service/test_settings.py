@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from reward_service.settings import ClassifierSpec, EmbeddingSpec, FunctionSpec, RewardSettings
+from reward_service.settings import RewardSettings
+from reward_service.specs import ClassifierSpec, EmbeddingSpec, FunctionSpec
 
 ROOT = Path(__file__).parents[2]
 

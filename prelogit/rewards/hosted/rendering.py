@@ -7,6 +7,16 @@ from typing import Any, NamedTuple
 
 from prelogit.core.errors import InputError
 from prelogit.rewards.hosted.reward import Conversation
+from prelogit.rewards.hosted.truncation import (
+    Borders,
+    Truncation,
+    cut_left,
+    cut_right,
+    find_borders,
+    refusal,
+)
+
+MARK = "\ue000response\ue001"  # stands for a response, to see what the template writes around it
 
 
 class Row(NamedTuple):
@@ -20,38 +30,42 @@ class Row(NamedTuple):
 Render = Callable[[Conversation, str, int], Row]
 """(conversation, response, its place in the call) -> Row"""
 
+RenderText = Callable[[str, int], Row]
+"""(whole text, its place in the call) -> Row"""
 
-def chat_renderer(tokenizer: Any, limit: int | None) -> Render:
+
+def chat_renderer(tokenizer: Any, limit: int | None, truncation: Truncation = "left") -> Render:
     """Rows by the chat template, which is applied exactly once.
 
     Special tokens are added by the tokenizer only where the template has written none, so
-    that BOS never stands twice. What is too long loses its beginning (BOS stays): the
-    response and the template's closing tokens, where the score is read, are kept.
+    that BOS never stands twice. What is too long is cut as ``truncation`` says; the
+    template's closing tokens, where the score is read, are kept.
     """
 
     def render(conversation: Conversation, response: str, place: int) -> Row:
-        messages = [*conversation, {"role": "assistant", "content": response}]
-        try:
-            text = tokenizer.apply_chat_template(messages, tokenize=False)
-        except Exception as error:  # templates raise what their author chose
-            raise InputError(
-                f"the reward model's chat template refuses conversation {place} ({error}): "
-                "change its roles",
-                field=f"conversations[{place}]",
-            ) from error
-        written = any(text.startswith(opening) for opening in _openings(tokenizer))
-        ids = tokenizer(text, add_special_tokens=not written, verbose=False)["input_ids"]
-        kept = _keep_the_end(tokenizer, ids, limit)
-        return Row(kept, None, len(kept) < len(ids))
+        text = _by_template(tokenizer, conversation, response, place)
+        special = not _opened(tokenizer, text)
+        ids = tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
+        if limit is None or len(ids) <= limit:
+            return Row(ids, None, False)
+        if truncation == "refuse":
+            raise refusal(place, len(ids), limit)
+        borders = _borders(tokenizer, conversation, text, place, special=special)
+        if truncation == "right":
+            return Row(cut_right(ids, limit, borders, place), None, True)
+        opened = _starts_special(tokenizer, ids)
+        return Row(cut_left(ids, limit, opened=opened, borders=borders, place=place), None, True)
 
     return render
 
 
-def pair_renderer(tokenizer: Any, limit: int | None) -> Render:
+def pair_renderer(tokenizer: Any, limit: int | None, truncation: Truncation = "left") -> Render:
     """Rows of an encoder: prompt and response as its two segments; messages joined by line breaks.
 
-    What is too long loses tokens of the longer segment's end; the special tokens stay.
+    What is too long loses tokens of the longer segment's end, or with ``right`` of the
+    response's end only; the special tokens stay.
     """
+    strategy = "only_second" if truncation == "right" else "longest_first"
 
     def render(conversation: Conversation, response: str, place: int) -> Row:
         if not conversation:
@@ -61,21 +75,87 @@ def pair_renderer(tokenizer: Any, limit: int | None) -> Render:
             )
         prompt = "\n".join(message["content"] for message in conversation)
         whole = tokenizer(prompt, response, verbose=False)
-        if limit is None or len(whole["input_ids"]) <= limit:
+        length = len(whole["input_ids"])
+        if limit is None or length <= limit:
             return Row(whole["input_ids"], whole.get("token_type_ids"), False)
-        cut = tokenizer(prompt, response, truncation="longest_first", max_length=limit)
+        if truncation == "refuse":
+            raise refusal(place, length, limit)
+        alone = len(tokenizer(prompt, "", verbose=False)["input_ids"])
+        if truncation == "right" and alone >= limit:
+            raise InputError(
+                f"conversation {place} is {alone} tokens, and the reward model reads {limit}: shorten "
+                'it, or set the reward\'s truncation to "left"',
+                field=f"conversations[{place}]",
+            )
+        cut = tokenizer(prompt, response, truncation=strategy, max_length=limit)
         return Row(cut["input_ids"], cut.get("token_type_ids"), True)
 
     return render
 
 
-def _openings(tokenizer: Any) -> list[str]:
-    return [token for token in (tokenizer.bos_token, tokenizer.cls_token) if token]
+def text_renderer(
+    tokenizer: Any, limit: int | None, truncation: Truncation = "left", *, encoder: bool = False
+) -> RenderText:
+    """Rows of whole texts, to which no template is applied: they are as the model reads them.
+
+    BOS is added where the text does not write it. With ``left`` a text that is too long loses
+    its beginning, of an encoder its end. Nothing tells where a response ends in a whole text:
+    with ``right`` one that is too long is refused.
+    """
+
+    def render(text: str, place: int) -> Row:
+        special = not _opened(tokenizer, text)
+        whole = tokenizer(text, add_special_tokens=special, verbose=False)
+        ids = whole["input_ids"]
+        if not ids:
+            raise InputError(f"text {place} has no tokens: give a text", field=f"texts[{place}]")
+        if limit is None or len(ids) <= limit:
+            return Row(ids, whole.get("token_type_ids") if encoder else None, False)
+        if truncation != "left":
+            raise InputError(
+                f"text {place} is {len(ids)} tokens, of which the reward model reads {limit}: shorten "
+                'it, or set the reward\'s truncation to "left"',
+                field=f"texts[{place}]",
+            )
+        if encoder:
+            cut = tokenizer(text, add_special_tokens=special, truncation=True, max_length=limit)
+            return Row(cut["input_ids"], cut.get("token_type_ids"), True)
+        opened = _starts_special(tokenizer, ids)
+        return Row(cut_left(ids, limit, opened=opened, borders=None, place=place), None, True)
+
+    return render
 
 
-def _keep_the_end(tokenizer: Any, ids: list[int], limit: int | None) -> list[int]:
-    if limit is None or len(ids) <= limit:
-        return ids
-    if ids[0] in (tokenizer.bos_token_id, tokenizer.cls_token_id):
-        return [ids[0], *ids[len(ids) - limit + 1 :]]
-    return ids[len(ids) - limit :]
+def _by_template(tokenizer: Any, conversation: Conversation, response: str, place: int) -> str:
+    messages = [*conversation, {"role": "assistant", "content": response}]
+    try:
+        return str(tokenizer.apply_chat_template(messages, tokenize=False))
+    except Exception as error:  # templates raise what their author chose
+        raise InputError(
+            f"the reward model's chat template refuses conversation {place} ({error}): "
+            "change its roles",
+            field=f"conversations[{place}]",
+        ) from error
+
+
+def _borders(
+    tokenizer: Any, conversation: Conversation, text: str, place: int, *, special: bool
+) -> Borders | None:
+    """Where the response stands in the rendered text; None where that cannot be told."""
+    around = _by_template(tokenizer, conversation, MARK, place).split(MARK)
+    if len(around) != 2 or not getattr(tokenizer, "is_fast", False):
+        return None
+    head, tail = around
+    if not (text.startswith(head) and text.endswith(tail) and len(text) >= len(head) + len(tail)):
+        return None
+    return find_borders(tokenizer, text, len(head), len(tail), special=special)
+
+
+def _opened(tokenizer: Any, text: str) -> bool:
+    """The text itself writes the first special token."""
+    openings = (tokenizer.bos_token, tokenizer.cls_token)
+    return any(token and text.startswith(token) for token in openings)
+
+
+def _starts_special(tokenizer: Any, ids: list[int]) -> bool:
+    return ids[0] in (tokenizer.bos_token_id, tokenizer.cls_token_id)

@@ -34,6 +34,12 @@ class HostedReward(NamedTuple):
     low: float | None
     high: float | None
     score: Callable[[Sequence[Conversation], Sequence[str]], Scored]
+    # Whole texts, as the model reads them: no template is applied. None: it has no such form.
+    score_text: Callable[[Sequence[str]], Scored] | None = None
+    # Tokens of responses alone, by the reward's own tokenizer. None: it has none.
+    count_tokens: Callable[[Sequence[str]], list[int]] | None = None
+    labels: int = 1  # numbers that the model gives, of which the score is made
+    relative: bool = False  # a score depends on what else is in the call: calls are never merged
 
 
 def last_user_text(conversation: Conversation, place: int = 0) -> str:

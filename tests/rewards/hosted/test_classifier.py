@@ -150,6 +150,33 @@ def test_several_labels_need_a_choice_and_each_can_be_chosen(
     assert other.fingerprint != by_name.fingerprint
 
 
+def test_several_labels_are_weighed_by_name_or_index(
+    tmp_path: Path, make_llama: Callable[..., Path]
+) -> None:
+    names = {0: "harmful", 1: "helpful", 2: "neutral"}
+    folder = make_llama(
+        tmp_path / "m", num_labels=3, id2label=names, label2id={n: i for i, n in names.items()}
+    )
+    label = {"helpful": 1.0, "0": -0.5}
+    hosted = load_classifier("rm", model=str(folder), label=label)
+    single = [by_hand(folder, chat("yes"), column=place) for place in (0, 1)]
+    expected = single[1] - 0.5 * single[0]
+    assert hosted.score([user()], ["yes"]).scores == pytest.approx([expected], abs=1e-4)
+    assert hosted.labels == 3
+    other = load_classifier("rm", model=str(folder), label={"helpful": 1.0, "0": -0.25})
+    same = load_classifier("rm", model=str(folder), label={"harmful": -0.5, "helpful": 1.0})
+    assert len({hosted.fingerprint, other.fingerprint}) == 2
+    assert hosted.fingerprint == same.fingerprint
+    for wrong, said in (
+        ({"helpful": 1.0, "1": 1.0}, "each label once"),
+        ({}, "at least one"),
+        ({"helpfull": 1.0}, "did you mean 'helpful'"),
+        ({"7": 1.0}, "no label '7'"),
+    ):
+        with pytest.raises(ModelError, match=said):
+            load_classifier("rm", model=str(folder), label=wrong)
+
+
 def test_a_language_model_has_no_reward_head_and_is_refused(
     tmp_path: Path, llama_folder: Path
 ) -> None:

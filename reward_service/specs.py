@@ -1,0 +1,56 @@
+"""What one hosted reward is: an entry of ``PRELOGIT_REWARDS``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f/\\?#]+$")]
+Text = Annotated[str, Field(min_length=1)]
+Tokens = Annotated[int, Field(ge=3)]
+Weight = Annotated[float, Field(allow_inf_nan=False)]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Truncation = Literal["left", "right", "refuse"]
+
+
+class _Spec(BaseModel):
+    """One hosted reward; its ``name`` is what a job's ``reward.name`` picks."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, protected_namespaces=())
+
+    name: Name
+    description: Text | None = None
+
+
+class EmbeddingSpec(_Spec):
+    """10 x cosine of sentence embeddings. model: None is the packaged all-MiniLM-L6-v2."""
+
+    kind: Literal["embedding"]
+    model: Text | None = None
+    device: Text = "auto"
+    dtype: Dtype = "float32"
+    max_tokens: Tokens | None = None
+
+
+class ClassifierSpec(_Spec):
+    """The raw logit of a sequence classifier. label: which one, or ``{which: weight}``."""
+
+    kind: Literal["classifier"]
+    model: Text
+    label: int | str | dict[str, Weight] | None = None
+    device: Text = "auto"
+    dtype: Dtype = "auto"
+    max_tokens: Tokens | None = None
+    truncation: Truncation = "left"
+    chat_template: Text | None = None
+
+
+class FunctionSpec(_Spec):
+    """A Python function ``(conversations, responses) -> list of floats``, as module:callable."""
+
+    kind: Literal["function"]
+    path: Text
+
+
+Spec = Annotated[EmbeddingSpec | ClassifierSpec | FunctionSpec, Field(discriminator="kind")]
