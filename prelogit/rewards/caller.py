@@ -45,6 +45,17 @@ class _SilentError(Exception):
         self.after = after
 
 
+class RefusedError(RewardAnswerError):
+    """The service refused a request. ``status``: its HTTP status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+Document = dict[str, Any] | list[Any]
+
+
 class Caller:
     """Posts to one place of a service.
 
@@ -86,6 +97,19 @@ class Caller:
         Raises: RewardUnavailableError: silent for longer than the patience.
                 RewardAnswerError: refused, or no JSON object.
         """
+        document, kind = await self._post(client, body)
+        if not isinstance(document, dict):
+            raise self._strange(kind)
+        return document
+
+    async def post_any(self, client: httpx.AsyncClient, body: bytes) -> Document:
+        """As ``post``, for services that also answer with a list."""
+        document, kind = await self._post(client, body)
+        if document is None:
+            raise self._strange(kind)
+        return document
+
+    async def _post(self, client: httpx.AsyncClient, body: bytes) -> tuple[Document | None, str]:
         seconds = self._patience.patience_seconds
         try:
             async for attempt in AsyncRetrying(
@@ -107,7 +131,7 @@ class Caller:
         asked = failure.after if isinstance(failure, _SilentError) else 0.0
         return min(max(self._backoff(state), asked), self._patience.longest_wait_seconds)
 
-    async def _ask(self, client: httpx.AsyncClient, body: bytes) -> dict[str, Any]:
+    async def _ask(self, client: httpx.AsyncClient, body: bytes) -> tuple[Document | None, str]:
         """One request. The limit is on the whole of it: httpx's own is on each silence."""
         seconds = self._patience.timeout_seconds
         try:
@@ -123,29 +147,32 @@ class Caller:
             ) from None
         return self._read(answer)
 
-    def _read(self, answer: httpx.Response) -> dict[str, Any]:
-        """The JSON object of a good answer, or the error that its status means."""
-        document = _json_object(answer)
+    def _read(self, answer: httpx.Response) -> tuple[Document | None, str]:
+        """What a good answer holds and its content type, or the error that its status means."""
+        kind = answer.headers.get("content-type", "no content type")
+        document = _json(answer)
         if answer.is_success:
-            if document is None:
-                kind = answer.headers.get("content-type", "no content type")
-                raise RewardAnswerError(
-                    f"{self._who} answered with {kind!r} instead of {self._answer}"
-                )
-            return document
-        detail = self._without_key(_detail(document or {}))[:LONGEST_DETAIL]
-        if answer.status_code in self._busy and (document or {}).get("type") != NONSENSE:
+            return document, kind
+        told = document if isinstance(document, dict) else {}
+        detail = self._without_secrets(_detail(told) or _plain(answer))[:LONGEST_DETAIL]
+        if answer.status_code in self._busy and told.get("type") != NONSENSE:
             reason = f"status {answer.status_code}" + (f", {detail}" if detail else "")
             raise _SilentError(reason, _retry_after(answer))
-        raise RewardAnswerError(
+        raise RefusedError(
             f"{self._who} refused with status {answer.status_code}: "
-            f"{detail or 'it does not say why; see its log'}"
+            f"{detail or 'it does not say why; see its log'}",
+            answer.status_code,
         )
 
-    def _without_key(self, text: str) -> str:
+    def _strange(self, kind: str) -> RewardAnswerError:
+        return RewardAnswerError(f"{self._who} answered with {kind!r} instead of {self._answer}")
+
+    def _without_secrets(self, text: str) -> str:
         """Some services repeat the key that they refuse."""
-        key = self._key()
-        return text.replace(key, "…") if key else text
+        login = self._address.login
+        for secret in (self._key(), login[1] if login else None):
+            text = text.replace(secret, "…") if secret else text
+        return text
 
     def _open(self) -> httpx.AsyncClient:
         address, key = self._address, self._key()
@@ -163,15 +190,24 @@ class Caller:
         )
 
 
-def _json_object(answer: httpx.Response) -> dict[str, Any] | None:
-    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+def _json(answer: httpx.Response) -> Document | None:
+    kind = _kind(answer)
     if not (kind == "application/json" or (kind.startswith("application/") and "+json" in kind)):
         return None
     try:
         document = json.loads(answer.content)
     except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested without end
         return None
-    return document if isinstance(document, dict) else None
+    return document if isinstance(document, (dict, list)) else None
+
+
+def _plain(answer: httpx.Response) -> str:
+    """A refusal in plain text, as frameworks write it before a server's own code has run."""
+    return " ".join(answer.text.split()) if _kind(answer) == "text/plain" else ""
+
+
+def _kind(answer: httpx.Response) -> str:
+    return str(answer.headers.get("content-type", "").partition(";")[0].strip().lower())
 
 
 def _detail(document: dict[str, Any]) -> str:
@@ -180,7 +216,18 @@ def _detail(document: dict[str, Any]) -> str:
     if isinstance(error, dict):
         document = error
     said = document.get("detail") or document.get("message") or error or ""
+    if isinstance(said, list):
+        return "; ".join(map(_complaint, said))
     return said if isinstance(said, str) else str(said)
+
+
+def _complaint(one: object) -> str:
+    """One entry of FastAPI's list: where and what, without the input that it repeats."""
+    if not isinstance(one, dict) or "msg" not in one:
+        return str(one)
+    place = one.get("loc")
+    where = ".".join(map(str, place)) + ": " if isinstance(place, list) else ""
+    return f"{where}{one['msg']}"
 
 
 def _retry_after(answer: httpx.Response) -> float:

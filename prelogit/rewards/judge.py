@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from prelogit.core.errors import InputError, RewardAnswerError
+from prelogit.core.errors import RewardAnswerError
 from prelogit.metrics.win_rate import Choice
 from prelogit.rewards.address import parse_address
 from prelogit.rewards.caller import TRY_AGAIN, Caller, Patience
+from prelogit.rewards.key import key_reader
 
 INSTRUCTIONS = """\
 You compare two answers of AI assistants to the same conversation. Say which of them serves the user \
@@ -24,7 +24,7 @@ verdict: [[A]] if answer A is better, [[B]] if answer B is better, [[C]] if they
 _MARK = re.compile(r"\[\[\s*([ABC])\s*\]\]", re.IGNORECASE)
 _CHOICES: dict[str, Choice] = {"A": "first", "B": "second", "C": "tie"}
 # Such servers also answer 500 to what they can do a moment later.
-_BUSY = TRY_AGAIN | {408, 409, 500}
+BUSY = TRY_AGAIN | {408, 409, 500}
 
 
 class Verdict(NamedTuple):
@@ -60,7 +60,6 @@ class Judge:
     ) -> None:
         address = parse_address(url, what="the judge's URL", field="url")
         self.model = model
-        self._key_env = key_env
         self._fields = {
             "model": model,
             "temperature": 0,
@@ -69,9 +68,7 @@ class Judge:
             "stream": False,
         }
         self._shown = address.shown
-        self._key()
-        place, found, _ = address.url.partition("/chat/completions")
-        path = "/chat/completions" if found or place.endswith("/v1") else "/v1/chat/completions"
+        place, path = completions(address.url)
         self._caller = Caller(
             address._replace(url=place),
             path,
@@ -79,8 +76,8 @@ class Judge:
             who="the judge",
             cure="start its server, correct the URL, or give it more patience",
             answer="a chat completion: check that the URL is that of an OpenAI-compatible server",
-            busy=_BUSY,
-            key=self._key,
+            busy=BUSY,
+            key=key_reader(key_env, whose="the judge's key"),
         )
 
     def __repr__(self) -> str:
@@ -130,18 +127,11 @@ class Judge:
             tokens=tokens if type(tokens) is int and tokens >= 0 else 0,
         )
 
-    def _key(self) -> str | None:
-        if self._key_env is None:
-            return None
-        key = os.environ.get(self._key_env, "")
-        if not key or not key.isascii() or not key.isprintable() or " " in key:
-            # The name is not repeated: it may be the key itself, given in its place.
-            raise InputError(
-                "the environment variable that is named for the judge's key "
-                f"{'holds none' if key else 'is not set'}: give the variable's name, not the key",
-                field="key_env",
-            )
-        return key
+
+def completions(url: str) -> tuple[str, str]:
+    """A server's URL, with or without /v1 or all of its path, as address and path."""
+    place, found, _ = url.partition("/chat/completions")
+    return place, "/chat/completions" if found or place.endswith("/v1") else "/v1/chat/completions"
 
 
 def question(conversation: Sequence[Mapping[str, str]], first: str, second: str) -> str:
