@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from prelogit.rewards.allowed import RewardKeys, RewardUrls
 from prelogit.wire.models import ModelNames, offered_models
 
 QUEUE_SCHEMES = ("redis", "rediss", "redis+socket", "sentinel")
@@ -17,6 +18,8 @@ class Settings(BaseSettings):
     """Settings of the gateway process. Times are in seconds, sizes in bytes.
 
     models: what jobs can name, None: ``model`` alone. Without ``model``, its first is the default.
+    reward_urls: beginnings of the URLs of reward servers that jobs may name; reward_keys: which keys
+    go to which of them.
     max_samples: most candidates of one prompt, for the method and for each baseline.
     max_rows, memory_gb, device, dtype: as the workers have them; here they only enter the estimate.
     outbox_seconds: how often the outbox is looked into without being told to.
@@ -37,6 +40,8 @@ class Settings(BaseSettings):
     database_url: Annotated[str, Field(repr=False)] = ""
     redis_url: Annotated[str, Field(repr=False)] = "redis://127.0.0.1:6379/0"
     reward_url: str = "http://127.0.0.1:8100"
+    reward_urls: RewardUrls = ()
+    reward_keys: RewardKeys = {}
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     model: Annotated[str, Field(min_length=1)] = "smollm2-135m"

@@ -15,13 +15,13 @@ from db.leases import Claim
 from db.session import reading
 from prelogit.engine.report import report
 from prelogit.rewards.hosted.coherence import packaged_coherence
-from prelogit.rewards.service import ServiceReward
 from prelogit.search.driver import Verdict
 from prelogit.solve import solve
 from prelogit.value.use import Values
 from workers.desk import Desk
 from workers.failure import Failure, explain
 from workers.resume import pool_share, prompt_jobs
+from workers.reward import reward_of
 from workers.store import transaction
 from workers.waiting import Unwanted, every_second, while_wanted
 from workers.writer import Writer
@@ -128,12 +128,7 @@ async def _solve(desk: Desk, writer: Writer, wanted: Collection[str]) -> None:
     with reading(desk.store) as session:
         found = prompt_jobs(session, claim, wanted)
         share = pool_share(session, claim, wanted)
-    reward = ServiceReward(
-        settings.reward_url,
-        claim.request.reward.name,
-        timeout_seconds=settings.reward_timeout_seconds,
-        patience_seconds=settings.reward_patience_seconds,
-    )
+    reward = reward_of(claim.request.reward, settings)
     cancelled = every_second(lambda: _cancelled(desk, claim))
 
     def still_wanted() -> bool:

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from prelogit.core.device_map import DeviceMap, read_device_map
 from prelogit.core.errors import ModelError
+from prelogit.rewards.allowed import RewardKeys, RewardUrls
 
 QUEUE_SCHEMES = ("redis", "rediss", "redis+socket", "sentinel")
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -22,6 +23,8 @@ class Settings(BaseSettings):
     memory_gb: what may be used, in 10^9 bytes and with the weights, None for what is free.
     device_map: spreads the model over devices; ``device`` has no say then.
     tensor_parallel: how many GPUs share each layer, from ``device`` on.
+    reward_urls: beginnings of the URLs of reward servers that jobs may name; reward_keys: which keys
+    go to which of them, and where they are kept.
     coherence: measured of each answer, where the packaged sentence embeddings are installed.
     nll: of each answer under the model itself; measured too.
     lease_seconds: a prompt whose worker is silent for so long is given to another one.
@@ -37,6 +40,8 @@ class Settings(BaseSettings):
     database_url: Annotated[str, Field(repr=False)] = ""
     redis_url: Annotated[str, Field(repr=False)] = "redis://127.0.0.1:6379/0"
     reward_url: str = "http://127.0.0.1:8100"
+    reward_urls: RewardUrls = ()
+    reward_keys: RewardKeys = {}
     model: Annotated[str, Field(min_length=1)] = "smollm2-135m"
     device: str = "auto"
     dtype: str = "auto"

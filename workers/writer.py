@@ -113,7 +113,7 @@ class Writer:
         return "abandon" if self._stopping() else "continue"
 
     def _on_result(self, result: Result) -> None:
-        named = result.reward_model or ModelRef(name=self.claim.request.reward.name)
+        named = result.reward_model or ModelRef(name=self.claim.request.reward.shown)
         result = result.model_copy(update={"job_id": self.claim.job_id, "reward_model": named})
         said = f"{result.status}: {result.error}" if result.error else result.status
         self._end(

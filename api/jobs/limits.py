@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from api.catalog.models import Text
 from api.catalog.rewards import RewardCatalog
-from api.fields import nearest
+from api.jobs.rewards import reward_problems
 from api.jobs.values import value_problems
 from api.settings import Settings
-from prelogit.core.errors import InputError, RewardUnavailableError
+from prelogit.core.errors import InputError
 from prelogit.text import encode
 from prelogit.wire.jobs import JobRequest, PromptItem
 from prelogit.wire.params import AISP, Params
@@ -38,7 +38,7 @@ def job_problems(
             for problem in _samples(f"baselines.{place}", baseline, settings)
         ),
         *_new_tokens(request, settings),
-        *_reward(request, rewards),
+        *reward_problems("reward", request.reward, settings, rewards),
         *value_problems(request, settings),
     ]
 
@@ -113,20 +113,4 @@ def _new_tokens(request: JobRequest, settings: Settings) -> Iterator[FieldProble
             field="max_new_tokens",
             message=f"is {request.max_new_tokens:,}; at most {settings.max_new_tokens:,} are accepted",
             allowed={"minimum": 1, "maximum": settings.max_new_tokens},
-        )
-
-
-def _reward(request: JobRequest, rewards: RewardCatalog) -> Iterator[FieldProblem]:
-    try:
-        known = [reward.name for reward in rewards.listing()]
-    except RewardUnavailableError:
-        # The job waits for the service to come back; the worker finds out then.
-        return
-    if request.reward.name not in known:
-        near = nearest(request.reward.name, known)
-        hint = f"; did you mean {near!r}?" if near else ""
-        yield FieldProblem(
-            field="reward.name",
-            message=f"{request.reward.name!r} is not offered by this installation{hint}",
-            allowed=known,
         )

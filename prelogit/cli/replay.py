@@ -61,7 +61,7 @@ def replay(
     guided = answer.iteration <= len(trace.iterations) and (
         trace.iterations[answer.iteration - 1].guided is not None
     )
-    score = load_reward(reward or request.reward.name) if guided else None
+    score = load_reward(reward or request.reward.hosted) if guided else None
     again = replay_result(model, item, request, trace, answer, score)
     stored = None if result.model is None else result.model.fingerprint
     if as_json:

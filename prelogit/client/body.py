@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from prelogit.core.errors import InputError
 from prelogit.wire.jobs import Budget, PromptItem, RewardRef, Stop
 from prelogit.wire.params import Baseline, MethodParams, Params
+from prelogit.wire.reward import reward_body
 
 Prompt = str | PromptItem | Mapping[str, Any]
 
@@ -41,7 +42,7 @@ def job_body(prompts: Prompt | Iterable[Prompt], fields: Mapping[str, Any]) -> b
         prompts = [prompts]
     body = {"prompts": list(prompts), **fields}
     if isinstance(body.get("reward"), str):
-        body["reward"] = {"name": body["reward"]}
+        body["reward"] = reward_body(body["reward"])
     try:
         text = json.dumps(body, default=_plain, ensure_ascii=False, allow_nan=False)
         return text.encode()

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from prelogit.core.errors import LaunchError
+from prelogit.rewards.allowed import RewardUrls
 from prelogit.text import EMBEDDED
 from prelogit.wire.models import ModelNames, offered_models
 
@@ -43,6 +44,7 @@ class UpSettings(BaseSettings):
     database_url: Annotated[str | None, Field(repr=False)] = None
     redis_url: Annotated[str | None, Field(repr=False)] = None
     reward_url: str | None = None
+    reward_urls: RewardUrls | None = None
     workers: Annotated[int, Field(ge=1, le=64)] = 1
 
     @field_validator("home")

@@ -15,6 +15,7 @@ from prelogit.launch.child import ChildSpec
 from prelogit.launch.gpus import VISIBLE, gpu_share
 from prelogit.launch.settings import UpSettings
 from prelogit.launch.valkey import Valkey
+from prelogit.rewards.allowed import LOOPBACK, LOOPBACK_HOSTS
 from prelogit.text import EMBEDDED
 
 REWARD_HOST = "127.0.0.1"
@@ -85,6 +86,7 @@ def service_specs(
         "PRELOGIT_REDIS_URL": queue_url,
         "PRELOGIT_REWARD_URL": reward_url,
         "PRELOGIT_PORT": str(settings.port),
+        "PRELOGIT_REWARD_URLS": json.dumps(reward_urls(settings)),
     }
     models = [model for model in settings.offered for _ in range(settings.workers)]
     reward_threads, worker_threads = thread_counts(cores, len(models))
@@ -104,6 +106,13 @@ def service_specs(
         specs.append(ChildSpec(name, _python("workers"), {**env, **own}, grace_seconds=20.0))
     specs.append(ChildSpec("gateway", _python("api"), env))
     return specs
+
+
+def reward_urls(settings: UpSettings) -> Sequence[str]:
+    """Reward servers that jobs may name: where nobody else can post, those of this machine."""
+    if settings.reward_urls is not None:
+        return settings.reward_urls
+    return LOOPBACK if settings.host in LOOPBACK_HOSTS else ()
 
 
 def thread_counts(cores: int, workers: int) -> tuple[int, int]:

@@ -12,6 +12,8 @@ from prelogit.wire.limits import Stop as Stop
 from prelogit.wire.limits import even_rounds, refusal, round_samples, stretched
 from prelogit.wire.params import AISP, BaselineField, MethodField, MethodParams
 from prelogit.wire.problem import Problem
+from prelogit.wire.reward import Identifier as Identifier
+from prelogit.wire.reward import RewardRef as RewardRef
 from prelogit.wire.strict import Strict as Strict
 from prelogit.wire.summary import RewardSummary
 
@@ -20,7 +22,6 @@ JobStatus = Literal[
 ]
 ENDED: frozenset[str] = frozenset({"succeeded", "partial", "failed", "cancelled"})
 _Method = TypeVar("_Method", bound=MethodParams)
-Identifier = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f/\\?#]+$")]
 
 
 class Message(Strict):
@@ -46,12 +47,6 @@ class PromptItem(Strict):
                 "the last message must not be the assistant's: it is what is searched for"
             )
         return self
-
-
-class RewardRef(Strict):
-    """The reward that steers the search, by its name in this installation."""
-
-    name: Identifier = "relevance"
 
 
 class JobRequest(Strict):

@@ -1,0 +1,32 @@
+"""The reward of a job: one of this installation's service, or a server that the job names."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from prelogit.rewards.allowed import ANY, key_of, refuse_unless_allowed, secret
+from prelogit.rewards.load import load_reward
+from prelogit.rewards.service import ServiceReward
+from prelogit.wire.reward import RewardRef
+from workers.settings import Settings
+
+
+def reward_of(reward: RewardRef, settings: Settings) -> Any:
+    """A ``Score`` that is also a context manager, which keeps connections open.
+
+    Raises: InputError: this worker may not use the server, or cannot read its key.
+    """
+    patience = {
+        "timeout_seconds": settings.reward_timeout_seconds,
+        "patience_seconds": settings.reward_patience_seconds,
+    }
+    if reward.url is None:
+        return ServiceReward(settings.reward_url, reward.hosted, **patience)  # type: ignore[arg-type]
+    entry = refuse_unless_allowed(reward.url, settings.reward_urls)
+    options = {**reward.options, **patience, "public_only": entry == ANY}
+    if reward.key is not None:
+        key = key_of(reward.key, reward.url, settings.reward_keys)
+        secret(reward.key, key)  # what cannot be read is said before anything is asked
+        options["key"] = partial(secret, reward.key, key)
+    return load_reward(reward.url, **options)
