@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from reward_service.body_limit import BodyLimit
+from reward_service.compat.paths import router as compat
 from reward_service.errors import install
 from reward_service.hosting import Hosting
 from reward_service.routes import router
@@ -34,5 +35,6 @@ def create_app(settings: RewardSettings) -> FastAPI:
     app.state.hosting = hosting
     app.add_middleware(BodyLimit, limit_bytes=settings.reward_max_body_bytes)
     app.include_router(router)
+    app.include_router(compat)
     install(app)
     return app

@@ -6,18 +6,22 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from typing import NamedTuple
 
-from prelogit.core.errors import RewardAnswerError, RewardUnavailableError
+from prelogit.core.errors import InputError, RewardAnswerError, RewardUnavailableError
 from prelogit.rewards.hosted.reward import Conversation, HostedReward, Scored
 
 
 class _Waiting(NamedTuple):
-    """A request in the queue. ``since``: monotonic seconds."""
+    """A request in the queue. ``since``: monotonic seconds.
 
-    conversations: Sequence[Conversation]
+    ``conversations``: None where the responses are whole texts.
+    """
+
+    conversations: Sequence[Conversation] | None
     responses: Sequence[str]
     answer: asyncio.Future[Scored]
     since: float
@@ -50,10 +54,12 @@ class Batcher:
         self._arrived = asyncio.Event()
 
     async def submit(
-        self, conversations: Sequence[Conversation], responses: Sequence[str]
+        self, conversations: Sequence[Conversation] | None, responses: Sequence[str]
     ) -> Scored:
         """Finite scores of one request, in its order. Cancelling takes it out of the queue.
 
+        Args:   conversations: None where the responses are whole texts, which the reward must
+                be able to score.
         Raises: RewardAnswerError: a score is not finite, or the reward failed.
                 RewardUnavailableError: too much is waiting already.
         """
@@ -72,8 +78,14 @@ class Batcher:
         """Scores whatever is submitted, until cancelled."""
         while True:
             batch = await self._collect()
-            if batch:
-                await self._score(batch)
+            pairs = [each for each in batch if each.conversations is not None]
+            texts = [each for each in batch if each.conversations is None]
+            for part in (pairs, texts):
+                if self.hosted.relative:
+                    for waiting in part:
+                        await self._score([waiting])
+                elif part:
+                    await self._score(part)
 
     async def _collect(self) -> list[_Waiting]:
         """The next batch; empty when all who waited have left."""
@@ -102,11 +114,10 @@ class Batcher:
 
     async def _score(self, batch: Sequence[_Waiting]) -> None:
         """Scores a batch; when it fails as a whole, its requests are scored one by one."""
-        conversations = [each for waiting in batch for each in waiting.conversations]
         responses = [each for waiting in batch for each in waiting.responses]
         try:
             scored = await asyncio.get_running_loop().run_in_executor(
-                self._thread, self.hosted.score, conversations, responses
+                self._thread, self._work(batch), responses
             )
             _refuse_another_count(self.hosted.name, scored, len(responses))
         except Exception as error:  # noqa: BLE001  # whatever a hosted model raises is that request's answer
@@ -123,6 +134,18 @@ class Batcher:
             first = part.stop
             cut = scored.truncated[part] if scored.truncated is not None else None
             self._answer(waiting, Scored(scored.scores[part], scored.tokens[part], cut))
+
+    def _work(self, batch: Sequence[_Waiting]) -> Callable[[Sequence[str]], Scored]:
+        """What scores the responses of a batch, all of whose requests are of one form."""
+        if batch[0].conversations is not None:
+            before = [each for waiting in batch for each in waiting.conversations or ()]
+            return partial(self.hosted.score, before)
+        if self.hosted.score_text is None:
+            raise InputError(
+                f"the reward {self.hosted.name!r} cannot score a whole text, only a response to a "
+                "conversation: send messages or a pair"
+            )
+        return self.hosted.score_text
 
     def _answer(self, waiting: _Waiting, scored: Scored) -> None:
         for place, score in enumerate(scored.scores):

@@ -5,11 +5,14 @@ from __future__ import annotations
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from reward_service.errors import ProblemError, make_problem, respond
+from reward_service.errors import ProblemError, make_problem
 
 
 class BodyLimit:
-    """Answers 413 by the announced length, or once the bytes themselves pass the limit."""
+    """Refuses a body by its announced length, or once the bytes themselves pass the limit.
+
+    It is refused where it is read, so that each protocol says it in its own form.
+    """
 
     def __init__(self, app: ASGIApp, limit_bytes: int) -> None:
         self._app = app
@@ -25,13 +28,13 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         announced = Headers(scope=scope).get("content-length", "")
-        if announced.isdigit() and int(announced) > self._limit_bytes:
-            await respond(self._problem)(scope, receive, send)
-            return
+        too_large = announced.isdigit() and int(announced) > self._limit_bytes
         received = 0
 
         async def counted() -> Message:
             nonlocal received
+            if too_large:
+                raise ProblemError(self._problem)
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._limit_bytes:

@@ -61,47 +61,40 @@ def respond(problem: Problem, *, retry: bool = False) -> Response:
 
 def install(app: FastAPI) -> None:
     """Makes the app answer with problem documents only."""
-    app.add_exception_handler(ProblemError, _refused)
-    app.add_exception_handler(PrelogitError, _foreseen)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(AnyHTTPException, _http)
-    app.add_exception_handler(Exception, _unforeseen)
+    for kind in (PrelogitError, RequestValidationError, AnyHTTPException, Exception):
+        app.add_exception_handler(kind, _refused)
+
+
+def problem_of(error: Exception) -> tuple[Problem, bool]:
+    """The document of any error, and whether asking again later may help.
+
+    The library's own errors have texts that are safe to show; of others nothing is told.
+    """
+    match error:
+        case ProblemError():
+            return error.problem, error.retry
+        case RequestValidationError():
+            fields = [_field(found) for found in error.errors()]
+            detail = "; ".join(f"{each.field}: {each.message}" for each in fields[:3])
+            return make_problem(422, detail, errors=fields), False
+        case AnyHTTPException():
+            return make_problem(error.status_code, str(error.detail)), False
+        case InputError():
+            field = [FieldProblem(field=error.field, message=str(error))] if error.field else []
+            return make_problem(422, str(error), errors=field), False
+        case RewardUnavailableError():
+            return make_problem(503, str(error)), True
+        case RewardAnswerError():
+            return make_problem(502, str(error), kind=NONSENSE), False
+        case PrelogitError():
+            return make_problem(500, str(error)), False
+        case _:
+            return make_problem(500, "the reward service failed; its log says why"), False
 
 
 async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, ProblemError)  # noqa: S101  # registered for it alone
-    return respond(error.problem, retry=error.retry)
-
-
-async def _foreseen(_: Request, error: Exception) -> Response:
-    """The library's own errors; their text is safe to show."""
-    match error:
-        case InputError():
-            field = [FieldProblem(field=error.field, message=str(error))] if error.field else []
-            return respond(make_problem(422, str(error), errors=field))
-        case RewardUnavailableError():
-            return respond(make_problem(503, str(error)), retry=True)
-        case RewardAnswerError():
-            return respond(make_problem(502, str(error), kind=NONSENSE))
-        case _:
-            return respond(make_problem(500, str(error)))
-
-
-async def _invalid(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101
-    fields = [_field(found) for found in error.errors()]
-    detail = "; ".join(f"{each.field}: {each.message}" for each in fields[:3])
-    return respond(make_problem(422, detail, errors=fields))
-
-
-async def _http(_: Request, error: Exception) -> Response:
-    assert isinstance(error, AnyHTTPException)  # noqa: S101
-    return respond(make_problem(error.status_code, str(error.detail)))
-
-
-async def _unforeseen(_: Request, error: Exception) -> Response:
-    """The log has the stack trace; the answer has nothing of it."""
-    return respond(make_problem(500, "the reward service failed; its log says why"))
+    problem, retry = problem_of(error)
+    return respond(problem, retry=retry)
 
 
 def _field(found: dict[str, Any]) -> FieldProblem:

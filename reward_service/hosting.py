@@ -73,6 +73,10 @@ class Hosting:
         for thread in self._threads:
             thread.shutdown(wait=False, cancel_futures=True)
 
+    def names(self) -> list[str]:
+        """Of all rewards, loaded or not."""
+        return list(self._specs)
+
     def infos(self) -> list[RewardInfo]:
         """All rewards in the order of the settings; the fingerprint comes with the model."""
         return [self._info(spec) for spec in self._specs.values()]
