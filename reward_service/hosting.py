@@ -16,7 +16,7 @@ from prelogit.wire.scores import RewardInfo
 from reward_service.batcher import Batcher
 from reward_service.errors import ProblemError, make_problem
 from reward_service.settings import RewardSettings
-from reward_service.specs import ClassifierSpec, EmbeddingSpec, FunctionSpec, Spec
+from reward_service.specs import ClassifierSpec, EmbeddingSpec, FunctionSpec, HeadSpec, Spec
 
 log = logging.getLogger("prelogit.reward_service")
 
@@ -43,6 +43,10 @@ def load(spec: Spec, threads: int | None) -> HostedReward:
             from prelogit.rewards.hosted.classifier import load_classifier
 
             return load_classifier(**options)
+        case HeadSpec():
+            from prelogit.rewards.hosted.head import load_head
+
+            return load_head(**options)
         case FunctionSpec():
             from prelogit.rewards.hosted.function import load_function
 

@@ -46,6 +46,19 @@ class ClassifierSpec(_Spec):
     chat_template: Text | None = None
 
 
+class HeadSpec(_Spec):
+    """A reward model with a head of its own: ``ultrarm``, ``eurus``, or ``module:Class``."""
+
+    kind: Literal["head"]
+    model: Text
+    head: Text
+    device: Text = "auto"
+    dtype: Dtype = "auto"
+    max_tokens: Tokens | None = None
+    truncation: Truncation = "left"
+    chat_template: Text | None = None
+
+
 class FunctionSpec(_Spec):
     """A Python function ``(conversations, responses) -> list of floats``, as module:callable."""
 
@@ -53,4 +66,6 @@ class FunctionSpec(_Spec):
     path: Text
 
 
-Spec = Annotated[EmbeddingSpec | ClassifierSpec | FunctionSpec, Field(discriminator="kind")]
+Spec = Annotated[
+    EmbeddingSpec | ClassifierSpec | HeadSpec | FunctionSpec, Field(discriminator="kind")
+]

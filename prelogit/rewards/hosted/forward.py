@@ -73,7 +73,7 @@ def _forward(reader: Reader, rows: Sequence[Row]) -> Tensor:
     config.pad_token_id = fill
     try:
         with torch.inference_mode():
-            return reader.read(reader.model(**inputs))
+            return _one_a_row(reader.read(reader.model(**inputs)), len(rows))
     finally:
         config.pad_token_id = own
 
@@ -96,4 +96,13 @@ def _alone(reader: Reader, row: Row) -> Tensor:
     if row.types is not None:
         inputs["token_type_ids"] = torch.tensor([row.types], device=reader.device)
     with torch.inference_mode():
-        return reader.read(reader.model(**inputs))
+        return _one_a_row(reader.read(reader.model(**inputs)), 1)
+
+
+def _one_a_row(scores: Tensor, rows: int) -> Tensor:
+    if scores.shape != (rows,):
+        raise ModelError(
+            f"the reward model answers {rows} texts with numbers of shape {list(scores.shape)}: it "
+            "must give one number for each"
+        )
+    return scores

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import importlib
 import inspect
-import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-from prelogit.core.errors import InputError, ModelError, PrelogitError, RewardAnswerError
+from prelogit.core.errors import ModelError, PrelogitError, RewardAnswerError
 from prelogit.rewards.answers import finite
+from prelogit.rewards.hosted.importing import import_attribute
 from prelogit.rewards.hosted.reward import Conversation, HostedReward, Scored
 
 RewardFunction = Callable[[list[list[dict[str, str]]], list[str]], Any]
@@ -35,12 +33,7 @@ def import_function(path: str) -> RewardFunction:
     A module that is not installed is also looked for in the current folder, after all others.
     Raises: InputError: not of that form. ModelError: no such module or callable.
     """
-    module_name, colon, attribute = path.partition(":")
-    if not (colon and attribute and module_name):
-        raise InputError(f"the reward {path!r} must be named module:callable", field="reward")
-    found: Any = _import_module(module_name)
-    for part in attribute.split("."):
-        found = getattr(found, part, None)
+    found, module_name, attribute = import_attribute(path, "module:callable")
     if not callable(found):
         raise ModelError(
             f"the module {module_name!r} has no callable {attribute!r}: name a function that takes "
@@ -96,39 +89,6 @@ def call(
 
 async def _finish(awaitable: Any) -> Any:
     return await awaitable
-
-
-def _import_module(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        top = name.partition(".")[0]
-        here = Path.cwd()
-        if error.name == top and ((here / f"{top}.py").is_file() or (here / top).is_dir()):
-            # At the end, so that nothing in the folder hides an installed module.
-            sys.path.append(str(here))
-            importlib.invalidate_caches()
-            return _import_module_once(name)
-        raise _not_imported(name, error) from error
-    except Exception as error:  # a module runs whatever its author wrote
-        raise _not_imported(name, error) from error
-
-
-def _import_module_once(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except Exception as error:
-        raise _not_imported(name, error) from error
-
-
-def _not_imported(name: str, error: Exception) -> ModelError:
-    """Names a missing module, but repeats no other text: that may hold paths."""
-    missing = error.name if isinstance(error, ModuleNotFoundError) else None
-    reason = f"no module named {missing!r}" if missing else type(error).__name__
-    return ModelError(
-        f"the module {name!r} of a reward function cannot be imported ({reason}): "
-        "install what it needs, or put its folder on PYTHONPATH"
-    )
 
 
 def _fingerprint(function: RewardFunction) -> str | None:

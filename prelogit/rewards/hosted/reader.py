@@ -33,7 +33,7 @@ class Writing(NamedTuple):
 
     render: Render
     lenient: Render
-    render_text: RenderText
+    render_text: RenderText | None  # None: it has no such form
     limit: int | None
     truncation: Truncation
 
@@ -106,8 +106,11 @@ def host_reader(
         pairs = enumerate(zip(conversations, responses, strict=True))
         return _scored(reader, [written.render(before, text, at) for at, (before, text) in pairs])
 
-    def score_text(texts: Sequence[str]) -> Scored:
-        return _scored(reader, [written.render_text(text, at) for at, text in enumerate(texts)])
+    score_text = None
+    if (render_text := written.render_text) is not None:
+
+        def score_text(texts: Sequence[str]) -> Scored:
+            return _scored(reader, [render_text(text, at) for at, text in enumerate(texts)])
 
     return HostedReward(
         name=name,
