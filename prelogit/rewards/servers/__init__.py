@@ -1,0 +1,1 @@
+"""Reward models behind servers of others, each spoken to in its own protocol."""
