@@ -7,52 +7,21 @@ import logging
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from difflib import get_close_matches
-from typing import Any, assert_never
+from typing import Any
 
-from prelogit.core.errors import PrelogitError
+from prelogit.core.errors import ModelError, PrelogitError
 from prelogit.rewards.hosted.reward import HostedReward
 from prelogit.wire.problem import FieldProblem, Problem
 from prelogit.wire.scores import RewardInfo
 from reward_service.batcher import Batcher
 from reward_service.errors import ProblemError, make_problem
+from reward_service.loading import load
 from reward_service.settings import RewardSettings
-from reward_service.specs import ClassifierSpec, EmbeddingSpec, FunctionSpec, HeadSpec, Spec
+from reward_service.specs import EnsembleSpec, Spec
 
 log = logging.getLogger("prelogit.reward_service")
 
 LOADING = "still loading"
-
-
-def load(spec: Spec, threads: int | None) -> HostedReward:
-    """The reward of a specification; imports torch only for those that need it.
-
-    Args:   threads: that torch uses on CPU, None for its own choice.
-    Raises: PrelogitError: it cannot be loaded; names the cure.
-    """
-    options = spec.model_dump(exclude={"kind"})
-    if threads is not None and not isinstance(spec, FunctionSpec):
-        import torch
-
-        torch.set_num_threads(threads)
-    match spec:
-        case EmbeddingSpec():
-            from prelogit.rewards.hosted.embedding import load_embedding
-
-            return load_embedding(**options)
-        case ClassifierSpec():
-            from prelogit.rewards.hosted.classifier import load_classifier
-
-            return load_classifier(**options)
-        case HeadSpec():
-            from prelogit.rewards.hosted.head import load_head
-
-            return load_head(**options)
-        case FunctionSpec():
-            from prelogit.rewards.hosted.function import load_function
-
-            return load_function(**options)
-        case _:
-            assert_never(spec)
 
 
 class Hosting:
@@ -109,13 +78,16 @@ class Hosting:
         return self._batchers[name]
 
     async def _load_all(self) -> None:
-        """One after the other: importing torch from several threads at once gains nothing."""
-        for spec in self._specs.values():
+        """One after the other: importing torch from several threads at once gains nothing.
+
+        Ensembles come last, when their members are there.
+        """
+        for spec in sorted(self._specs.values(), key=lambda spec: isinstance(spec, EnsembleSpec)):
             thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"reward-{spec.name}")
             self._threads.append(thread)
             try:
                 hosted = await asyncio.get_running_loop().run_in_executor(
-                    thread, load, spec, self._settings.reward_threads
+                    thread, load, spec, self._settings.reward_threads, self._members(spec)
                 )
             except PrelogitError as error:
                 log.exception("the reward %r cannot be loaded", spec.name)
@@ -135,6 +107,17 @@ class Hosting:
             )
             self._begin(batcher.run())
             self._batchers[spec.name] = batcher
+
+    def _members(self, spec: Spec) -> dict[str, HostedReward]:
+        """Those of an ensemble.
+
+        Raises: ModelError: one is not loaded.
+        """
+        wanted = spec.members if isinstance(spec, EnsembleSpec) else ()
+        for name in wanted:
+            if name not in self._batchers:
+                raise ModelError(f"its member {name!r} cannot score: {self._faults[name]}")
+        return {name: self._batchers[name].hosted for name in wanted}
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from reward_service.specs import EmbeddingSpec, Spec, Text
+from reward_service.specs import EmbeddingSpec, EnsembleSpec, Spec, Text
 
 
 class RewardSettings(BaseSettings):
@@ -39,4 +40,19 @@ class RewardSettings(BaseSettings):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"the reward name {name!r} stands more than once: rename one")
+        return self
+
+    @model_validator(mode="after")
+    def _members_are_hosted(self) -> Self:
+        plain = [spec.name for spec in self.rewards if not isinstance(spec, EnsembleSpec)]
+        for spec in self.rewards:
+            for member in spec.members if isinstance(spec, EnsembleSpec) else ():
+                if member not in plain:
+                    near = get_close_matches(member, plain, n=1)
+                    hint = f"did you mean {near[0]!r}? " if near else ""
+                    raise ValueError(
+                        f"the ensemble {spec.name!r} has the member {member!r}, which is no other "
+                        f"reward of the list: {hint}name one of {', '.join(plain) or '(none)'}, but "
+                        "no ensemble"
+                    )
         return self

@@ -14,13 +14,24 @@ Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Truncation = Literal["left", "right", "refuse"]
 
 
-class _Spec(BaseModel):
-    """One hosted reward; its ``name`` is what a job's ``reward.name`` picks."""
-
+class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, protected_namespaces=())
+
+
+class LengthPenalty(_Strict):
+    """Taken from the reward for each token or character of the response beyond ``free``."""
+
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    free: Annotated[int, Field(ge=0)] = 0
+    per: Literal["token", "character"] = "token"
+
+
+class _Spec(_Strict):
+    """One hosted reward; its ``name`` is what a job's ``reward.name`` picks."""
 
     name: Name
     description: Text | None = None
+    length_penalty: Annotated[LengthPenalty | None, Field(repr=False)] = None
 
 
 class EmbeddingSpec(_Spec):
@@ -66,6 +77,42 @@ class FunctionSpec(_Spec):
     path: Text
 
 
+class YesNoSpec(_Spec):
+    """The logit of yes less that of no, by a language model that is asked about the response."""
+
+    kind: Literal["yes-no"]
+    model: Text
+    question: Text | None = None
+    yes: Text = "Yes"
+    no: Text = "No"
+    device: Text = "auto"
+    dtype: Dtype = "auto"
+    max_tokens: Tokens | None = None
+    truncation: Truncation = "left"
+    chat_template: Text | None = None
+
+
+class SafetySpec(_Spec):
+    """From 0 (offensive) to 1 (clean), by the package of the extra ``safety``."""
+
+    kind: Literal["safety"]
+
+
+class EnsembleSpec(_Spec):
+    """The weighted sum of other rewards of the list, by their names."""
+
+    kind: Literal["ensemble"]
+    members: Annotated[dict[Name, Weight], Field(min_length=1)]
+    normalize: Literal["none", "prompt"] = "none"
+
+
 Spec = Annotated[
-    EmbeddingSpec | ClassifierSpec | HeadSpec | FunctionSpec, Field(discriminator="kind")
+    EmbeddingSpec
+    | ClassifierSpec
+    | HeadSpec
+    | YesNoSpec
+    | SafetySpec
+    | FunctionSpec
+    | EnsembleSpec,
+    Field(discriminator="kind"),
 ]

@@ -67,7 +67,7 @@ def test_every_dependency_is_explained() -> None:
     sections = re.split(r"(?m)^## ", page)[1:]
     told = [set(re.findall(r"(?m)^\| `([^`]+)` \| \S", section)) for section in sections]
     optional = PROJECT["optional-dependencies"]
-    extras = ("plot", "tune", "test", "check")
+    extras = ("plot", "tune", "safety", "test", "check")
     groups = [PROJECT["dependencies"], *(optional[extra] for extra in extras)]
     assert set(optional) == set(extras)
     assert told == [{name_of(one) for one in group} for group in groups]

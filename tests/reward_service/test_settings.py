@@ -12,7 +12,15 @@ import pytest
 from pydantic import ValidationError
 
 from reward_service.settings import RewardSettings
-from reward_service.specs import ClassifierSpec, EmbeddingSpec, FunctionSpec
+from reward_service.specs import (
+    ClassifierSpec,
+    EmbeddingSpec,
+    EnsembleSpec,
+    FunctionSpec,
+    HeadSpec,
+    SafetySpec,
+    YesNoSpec,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,6 +40,10 @@ def test_rewards_are_read_from_json(monkeypatch: pytest.MonkeyPatch) -> None:
         {"name": "b", "kind": "classifier", "model": "org/rm", "label": "helpful"},
         {"name": "c", "kind": "classifier", "model": "org/rm", "label": 1, "dtype": "bfloat16"},
         {"name": "d", "kind": "function", "path": "m:f"},
+        {"name": "e", "kind": "head", "model": "org/rm", "head": "ultrarm", "truncation": "right"},
+        {"name": "f", "kind": "yes-no", "model": "org/lm", "length_penalty": {"weight": 1}},
+        {"name": "g", "kind": "safety"},
+        {"name": "h", "kind": "ensemble", "members": {"a": 1, "d": -0.5}, "normalize": "prompt"},
     ]
     monkeypatch.setenv("PRELOGIT_REWARDS", json.dumps(said))
     monkeypatch.setenv("PRELOGIT_REWARD_PORT", "8123")
@@ -41,6 +53,10 @@ def test_rewards_are_read_from_json(monkeypatch: pytest.MonkeyPatch) -> None:
         ClassifierSpec,
         ClassifierSpec,
         FunctionSpec,
+        HeadSpec,
+        YesNoSpec,
+        SafetySpec,
+        EnsembleSpec,
     ]
     assert [spec.label for spec in settings.rewards if isinstance(spec, ClassifierSpec)] == [
         "helpful",
@@ -68,6 +84,19 @@ def test_other_variables_in_a_shared_env_file_do_not_disturb(
         [{"name": "a", "kind": "embedding", "modell": "x"}],
         [{"name": "a", "kind": "embedding", "max_tokens": 1}],
         [{"name": "a", "kind": "embedding"}, {"name": "a", "kind": "embedding"}],
+        [{"name": "a", "kind": "classifier", "model": "m", "truncation": "middle"}],
+        [{"name": "a", "kind": "classifier", "model": "m", "label": {"x": "much"}}],
+        [{"name": "a", "kind": "head", "model": "m"}],
+        [{"name": "a", "kind": "safety", "length_penalty": {"weight": 0}}],
+        [{"name": "a", "kind": "safety", "length_penalty": {"weight": 1, "per": "word"}}],
+        [{"name": "a", "kind": "ensemble", "members": {}}],
+        [{"name": "a", "kind": "ensemble", "members": {"a": 1}}],
+        [{"name": "b", "kind": "safety"}, {"name": "a", "kind": "ensemble", "members": {"bb": 1}}],
+        [
+            {"name": "c", "kind": "safety"},
+            {"name": "b", "kind": "ensemble", "members": {"c": 1}},
+            {"name": "a", "kind": "ensemble", "members": {"b": 1}},
+        ],
     ],
 )
 def test_slips_are_refused(rewards: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:

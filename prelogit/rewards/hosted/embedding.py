@@ -121,7 +121,15 @@ def load_embedding(
         low=-SCALE,
         high=SCALE,
         score=lambda conversations, responses: relevance(embedder, conversations, responses),
+        count_tokens=lambda texts: count_tokens(embedder, texts),
     )
+
+
+def count_tokens(embedder: Embedder, texts: Sequence[str]) -> list[int]:
+    """How many tokens each text is, without special ones."""
+    with embedder.lock:
+        rows = embedder.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+    return [len(row) for row in rows]
 
 
 def load_embedder(source: str, *, device: str, dtype: Dtype, max_tokens: int | None) -> Embedder:
