@@ -9,20 +9,20 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from prelogit.core.errors import InputError, RewardAnswerError, RewardUnavailableError
-from prelogit.rewards.hosted.reward import Conversation, HostedReward, Scored
+from prelogit.rewards.hosted.reward import Conversation, HostedReward, Scored, Whole
 
 
 class _Waiting(NamedTuple):
     """A request in the queue. ``since``: monotonic seconds.
 
-    ``conversations``: None where the responses are whole texts.
+    ``conversations``: None where the responses are whole items.
     """
 
     conversations: Sequence[Conversation] | None
-    responses: Sequence[str]
+    responses: Sequence[Whole]
     answer: asyncio.Future[Scored]
     since: float
 
@@ -54,11 +54,11 @@ class Batcher:
         self._arrived = asyncio.Event()
 
     async def submit(
-        self, conversations: Sequence[Conversation] | None, responses: Sequence[str]
+        self, conversations: Sequence[Conversation] | None, responses: Sequence[Whole]
     ) -> Scored:
         """Finite scores of one request, in its order. Cancelling takes it out of the queue.
 
-        Args:   conversations: None where the responses are whole texts, which the reward must
+        Args:   conversations: None where the responses are whole items, which the reward must
                 be able to score.
         Raises: RewardAnswerError: a score is not finite, or the reward failed.
                 RewardUnavailableError: too much is waiting already.
@@ -135,7 +135,7 @@ class Batcher:
             cut = scored.truncated[part] if scored.truncated is not None else None
             self._answer(waiting, Scored(scored.scores[part], scored.tokens[part], cut))
 
-    def _work(self, batch: Sequence[_Waiting]) -> Callable[[Sequence[str]], Scored]:
+    def _work(self, batch: Sequence[_Waiting]) -> Callable[[Any], Scored]:
         """What scores the responses of a batch, all of whose requests are of one form."""
         if batch[0].conversations is not None:
             before = [each for waiting in batch for each in waiting.conversations or ()]

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from prelogit.core.errors import InputError
-from prelogit.rewards.hosted.reward import Scored
+from prelogit.rewards.hosted.reward import Scored, Whole
 from prelogit.wire.problem import FieldProblem, Problem
 from reward_service.asking import (
     CLIENT_CLOSED_REQUEST,
@@ -25,6 +25,8 @@ from reward_service.batcher import Batcher
 from reward_service.errors import ProblemError, make_problem, problem_of
 
 log = logging.getLogger("prelogit.reward_service")
+
+Items = str | list[str] | list[int] | list[list[int]]
 
 TRUNCATED = "X-Prelogit-Truncated"
 """Header with the places of the items that were cut, for protocols that cannot say it."""
@@ -65,8 +67,8 @@ class Asking(NamedTuple):
         """
         return await self._scored(batcher.submit(conversations, responses))
 
-    async def texts(self, batcher: Batcher, texts: Sequence[str]) -> Scored:
-        """Scores of whole texts, to which no template is applied.
+    async def texts(self, batcher: Batcher, texts: Sequence[Whole]) -> Scored:
+        """Scores of whole texts or token ids, to which no template is applied.
 
         Raises: InputError: the reward cannot; ClientGoneError; whatever the reward raises.
         """
@@ -181,6 +183,16 @@ def as_list(texts: str | list[str]) -> list[str]:
     return [texts] if isinstance(texts, str) else texts
 
 
+def as_items(given: Items) -> list[Whole]:
+    """One text, one row of token ids, or several of either, as several."""
+    if isinstance(given, str):
+        return [given]
+    ids = [token for token in given if isinstance(token, int)]
+    if ids:
+        return [ids]
+    return [item for item in given if not isinstance(item, int)]
+
+
 def refuse_empty(field: str, texts: Sequence[object]) -> None:
     """Raises: InputError: there is nothing to score."""
     if not texts:
@@ -193,13 +205,14 @@ def _read(body: type[Body], content: bytes) -> Body:
     try:
         return body.model_validate(found)
     except ValidationError as error:
-        # Of alternatives each says why it does not fit: a field is told once, at its first.
-        told: dict[str, str] = {}
+        # Of alternatives each says why it does not fit: a field is told once.
+        told: dict[str, dict[str, None]] = {}
         for fault in error.errors(include_url=False, include_input=False):
-            message = str(fault["msg"]).removeprefix("Value error, ")
-            told.setdefault(str(fault["loc"][0]) if fault["loc"] else "body", message)
-        detail = "; ".join(f"{field}: {message}" for field, message in told.items())
-        fields = [FieldProblem(field=field, message=message) for field, message in told.items()]
+            field = str(fault["loc"][0]) if fault["loc"] else "body"
+            told.setdefault(field, {})[str(fault["msg"]).removeprefix("Value error, ")] = None
+        said = {field: " or ".join(list(messages)[:3]) for field, messages in told.items()}
+        detail = "; ".join(f"{field}: {message}" for field, message in said.items())
+        fields = [FieldProblem(field=field, message=message) for field, message in said.items()]
         raise ProblemError(make_problem(422, detail, errors=fields)) from None
 
 

@@ -1,4 +1,4 @@
-"""SGLang: ``POST /classify`` with ``text``, which is whole texts as the model reads them.
+"""SGLang: ``POST /classify`` with ``text`` or ``input_ids``: whole items as the model reads them.
 
 The reward stands in a field called embedding. What is too long is refused, as that server does.
 """
@@ -15,8 +15,9 @@ from reward_service.compat.protocol import (
     Answer,
     Asking,
     Body,
+    Items,
     Protocol,
-    as_list,
+    as_items,
     refuse_cut,
     refuse_empty,
 )
@@ -24,23 +25,22 @@ from reward_service.errors import WAIT_SECONDS
 
 
 class ClassifyBody(Body):
-    """One text or several; ``input_ids`` are those of a tokenizer that nobody names."""
+    """One item or several; the ids are of the reward's own tokenizer."""
 
     text: str | list[str] | None = None
-    input_ids: object = None
+    input_ids: list[int] | list[list[int]] | None = None
     model: str | None = None
 
 
 async def answer(body: ClassifyBody, asking: Asking) -> Answer:
-    """A list, or a bare object where one bare text was asked for."""
+    """A list, or a bare object where one bare item was asked for."""
     batcher = asking.find(body.model)
-    if body.text is None or body.input_ids is not None:
-        raise InputError(
-            "give text, and no input_ids: the reward has its own tokenizer", field="text"
-        )
-    texts = as_list(body.text)
-    refuse_empty("text", texts)
-    scored = await asking.texts(batcher, texts)
+    given: Items | None = body.text if body.input_ids is None else body.input_ids
+    if given is None or (body.text is not None and body.input_ids is not None):
+        raise InputError("give either text or input_ids", field="text")
+    items = as_items(given)
+    refuse_empty("text", items)
+    scored = await asking.texts(batcher, items)
     refuse_cut(scored, allowed=False, cure="raise the reward's max_tokens")
     found = [
         {
@@ -49,7 +49,8 @@ async def answer(body: ClassifyBody, asking: Asking) -> Answer:
         }
         for score, tokens in zip(scored.scores, scored.tokens, strict=True)
     ]
-    return Answer(found[0] if isinstance(body.text, str) else found, scored)
+    bare = isinstance(given, str) or isinstance(given[0], int)
+    return Answer(found[0] if bare else found, scored)
 
 
 def refuse(problem: Problem, retry: bool) -> Response:

@@ -1,7 +1,7 @@
 """vLLM: ``POST /classify`` and ``POST /pooling``, with ``input`` or with ``messages``.
 
-``input`` is whole texts as the model reads them: BOS stands once, whoever writes it, and no
-template is applied. ``messages`` is one conversation whose last message is the response, and
+``input`` is whole texts, or token ids, as the model reads them: of a text BOS stands once, whoever
+writes it, and no template is applied. ``messages`` is one conversation whose last message is the response, and
 the reward's own template is applied. Raw numbers unless ``use_activation`` is true. What is too
 long is refused, as that server does, unless ``truncate_prompt_tokens`` says otherwise.
 """
@@ -20,9 +20,10 @@ from reward_service.compat.protocol import (
     Answer,
     Asking,
     Body,
+    Items,
     Protocol,
     activated,
-    as_list,
+    as_items,
     refuse_cut,
     refuse_empty,
 )
@@ -56,7 +57,7 @@ class Common(Body):
 class ItemsBody(Common):
     """Texts or one conversation."""
 
-    input: str | list[str] | None = None
+    input: Items | None = None
     messages: list[ChatMessage] | None = None
     add_generation_prompt: bool = False
     continue_final_message: bool = False
@@ -105,10 +106,9 @@ async def _score(body: ItemsBody, asking: Asking) -> tuple[Batcher, Scored, list
         before, response = _conversation(body)
         scored = await asking.pairs(batcher, [before], [response])
     else:
-        texts = as_list(body.input or [])
-        if body.input != "":
-            refuse_empty("input", texts)
-        scored = await asking.texts(batcher, texts)
+        items = as_items(body.input if body.input is not None else [])
+        refuse_empty("input", items)
+        scored = await asking.texts(batcher, items)
     refuse_too_long(scored, body)
     return batcher, scored, activated(batcher, scored.scores, body.use_activation is True)
 

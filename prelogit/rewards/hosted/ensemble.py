@@ -14,7 +14,7 @@ from typing import Literal
 from prelogit.core.errors import InputError, RewardAnswerError
 from prelogit.rewards.answers import finite
 from prelogit.rewards.hosted.derived import derived_fingerprint
-from prelogit.rewards.hosted.reward import Conversation, HostedReward, Scored
+from prelogit.rewards.hosted.reward import Conversation, HostedReward, Scored, Whole, only_texts
 
 Normalize = Literal["none", "prompt"]
 ALIKE = 1e-9  # scores that differ by less, relative to their size, are ties
@@ -32,11 +32,12 @@ def make_ensemble(
     The members may be in use elsewhere at the same time: they must be safe to call from
     several threads (``derived.locked``).
     """
-    text: Callable[[Sequence[str]], Scored] | None = None
+    text: Callable[[Sequence[Whole]], Scored] | None = None
     scorers = [hosted.score_text for hosted, _ in members]
     if normalize == "none" and all(scorers):
 
-        def text(texts: Sequence[str]) -> Scored:
+        def text(items: Sequence[Whole]) -> Scored:
+            texts = only_texts(name, items)  # ids would be of one member's tokenizer
             scored = [score_text(texts) for score_text in scorers if score_text is not None]
             return _sum(members, scored, [range(len(texts))], normalize)
 

@@ -19,10 +19,10 @@ from prelogit.rewards.hosted.rendering import (
     Row,
     chat_renderer,
     pair_renderer,
-    text_renderer,
 )
-from prelogit.rewards.hosted.reward import Conversation, HostedReward, Scored
+from prelogit.rewards.hosted.reward import Conversation, HostedReward, Scored, Whole
 from prelogit.rewards.hosted.truncation import Truncation
+from prelogit.rewards.hosted.whole import text_renderer
 
 
 class Writing(NamedTuple):
@@ -109,8 +109,8 @@ def host_reader(
     score_text = None
     if (render_text := written.render_text) is not None:
 
-        def score_text(texts: Sequence[str]) -> Scored:
-            return _scored(reader, [render_text(text, at) for at, text in enumerate(texts)])
+        def score_text(items: Sequence[Whole]) -> Scored:
+            return _scored(reader, [render_text(item, at) for at, item in enumerate(items)])
 
     return HostedReward(
         name=name,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from prelogit.core.errors import InputError
-from prelogit.rewards.hosted.reward import Conversation
+from prelogit.rewards.hosted.reward import Conversation, Whole
 from prelogit.rewards.hosted.truncation import (
     Borders,
     Truncation,
@@ -30,8 +30,8 @@ class Row(NamedTuple):
 Render = Callable[[Conversation, str, int], Row]
 """(conversation, response, its place in the call) -> Row"""
 
-RenderText = Callable[[str, int], Row]
-"""(whole text, its place in the call) -> Row"""
+RenderText = Callable[[Whole, int], Row]
+"""(whole item, its place in the call) -> Row"""
 
 
 def chat_renderer(tokenizer: Any, limit: int | None, truncation: Truncation = "left") -> Render:
@@ -44,7 +44,7 @@ def chat_renderer(tokenizer: Any, limit: int | None, truncation: Truncation = "l
 
     def render(conversation: Conversation, response: str, place: int) -> Row:
         text = _by_template(tokenizer, conversation, response, place)
-        special = not _opened(tokenizer, text)
+        special = not opened(tokenizer, text)
         ids = tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
         if limit is None or len(ids) <= limit:
             return Row(ids, None, False)
@@ -53,8 +53,10 @@ def chat_renderer(tokenizer: Any, limit: int | None, truncation: Truncation = "l
         borders = _borders(tokenizer, conversation, text, place, special=special)
         if truncation == "right":
             return Row(cut_right(ids, limit, borders, place), None, True)
-        opened = _starts_special(tokenizer, ids)
-        return Row(cut_left(ids, limit, opened=opened, borders=borders, place=place), None, True)
+        kept = cut_left(
+            ids, limit, opened=starts_special(tokenizer, ids), borders=borders, place=place
+        )
+        return Row(kept, None, True)
 
     return render
 
@@ -93,39 +95,6 @@ def pair_renderer(tokenizer: Any, limit: int | None, truncation: Truncation = "l
     return render
 
 
-def text_renderer(
-    tokenizer: Any, limit: int | None, truncation: Truncation = "left", *, encoder: bool = False
-) -> RenderText:
-    """Rows of whole texts, to which no template is applied: they are as the model reads them.
-
-    BOS is added where the text does not write it. With ``left`` a text that is too long loses
-    its beginning, of an encoder its end. Nothing tells where a response ends in a whole text:
-    with ``right`` one that is too long is refused.
-    """
-
-    def render(text: str, place: int) -> Row:
-        special = not _opened(tokenizer, text)
-        whole = tokenizer(text, add_special_tokens=special, verbose=False)
-        ids = whole["input_ids"]
-        if not ids:
-            raise InputError(f"text {place} has no tokens: give a text", field=f"texts[{place}]")
-        if limit is None or len(ids) <= limit:
-            return Row(ids, whole.get("token_type_ids") if encoder else None, False)
-        if truncation != "left":
-            raise InputError(
-                f"text {place} is {len(ids)} tokens, of which the reward model reads {limit}: shorten "
-                'it, or set the reward\'s truncation to "left"',
-                field=f"texts[{place}]",
-            )
-        if encoder:
-            cut = tokenizer(text, add_special_tokens=special, truncation=True, max_length=limit)
-            return Row(cut["input_ids"], cut.get("token_type_ids"), True)
-        opened = _starts_special(tokenizer, ids)
-        return Row(cut_left(ids, limit, opened=opened, borders=None, place=place), None, True)
-
-    return render
-
-
 def _by_template(tokenizer: Any, conversation: Conversation, response: str, place: int) -> str:
     messages = [*conversation, {"role": "assistant", "content": response}]
     try:
@@ -151,11 +120,12 @@ def _borders(
     return find_borders(tokenizer, text, len(head), len(tail), special=special)
 
 
-def _opened(tokenizer: Any, text: str) -> bool:
+def opened(tokenizer: Any, text: str) -> bool:
     """The text itself writes the first special token."""
     openings = (tokenizer.bos_token, tokenizer.cls_token)
     return any(token and text.startswith(token) for token in openings)
 
 
-def _starts_special(tokenizer: Any, ids: list[int]) -> bool:
+def starts_special(tokenizer: Any, ids: list[int]) -> bool:
+    """The first token is one that no cut may take."""
     return ids[0] in (tokenizer.bos_token_id, tokenizer.cls_token_id)

@@ -10,6 +10,9 @@ from prelogit.core.errors import InputError
 Conversation = Sequence[dict[str, str]]
 """Messages with ``role`` and ``content``: what stands before a response."""
 
+Whole = str | list[int]
+"""All that a model reads for an item, template and all: text, or ids of its own tokenizer."""
+
 
 class Scored(NamedTuple):
     """Raw scores, one an item and in order; whether they are finite is checked by the caller."""
@@ -34,12 +37,25 @@ class HostedReward(NamedTuple):
     low: float | None
     high: float | None
     score: Callable[[Sequence[Conversation], Sequence[str]], Scored]
-    # Whole texts, as the model reads them: no template is applied. None: it has no such form.
-    score_text: Callable[[Sequence[str]], Scored] | None = None
+    # Whole items, as the model reads them: no template is applied. None: it has no such form.
+    score_text: Callable[[Sequence[Whole]], Scored] | None = None
     # Tokens of responses alone, by the reward's own tokenizer. None: it has none.
     count_tokens: Callable[[Sequence[str]], list[int]] | None = None
     labels: int = 1  # numbers that the model gives, of which the score is made
     relative: bool = False  # a score depends on what else is in the call: calls are never merged
+
+
+def only_texts(name: str, items: Sequence[Whole]) -> list[str]:
+    """Whole items for a reward that has no tokenizer of its own.
+
+    Raises: InputError: one is token ids.
+    """
+    texts = [item for item in items if isinstance(item, str)]
+    if len(texts) != len(items):
+        raise InputError(
+            f"the reward {name!r} has no tokenizer of its own: send texts, not token ids"
+        )
+    return texts
 
 
 def last_user_text(conversation: Conversation, place: int = 0) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from prelogit.core.errors import ModelError
 from prelogit.rewards.hosted.derived import derived_fingerprint
-from prelogit.rewards.hosted.reward import Conversation, HostedReward, Scored
+from prelogit.rewards.hosted.reward import Conversation, HostedReward, Scored, Whole, only_texts
 
 MODULE = "profanity_check"
 PACKAGE = "alt-profanity-check"
@@ -26,9 +26,9 @@ def load_safety(name: str, *, description: str | None = None) -> HostedReward:
     """
     predict = _import()
 
-    def score_text(texts: Sequence[str]) -> Scored:
-        scores = [1.0 - float(value) for value in predict(list(texts))]
-        return Scored(scores, [0] * len(texts))
+    def score_text(items: Sequence[Whole]) -> Scored:
+        scores = [1.0 - float(value) for value in predict(only_texts(name, items))]
+        return Scored(scores, [0] * len(items))
 
     def score(_: Sequence[Conversation], responses: Sequence[str]) -> Scored:
         return score_text(responses)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from reward_service.settings import RewardSettings
 from reward_service.specs import ClassifierSpec, FunctionSpec
 from tests.reward_service.conftest import Service, run_service
-from tests.rewards.conftest import save_llama
+from tests.rewards.conftest import letter_tokenizer, save_llama
 
 LENGTHS = """
 def length(conversations, responses):
@@ -52,6 +53,12 @@ def functions(write_module: Callable[[str], str]) -> Iterator[Service]:
     )
     with run_service(RewardSettings(rewards=specs, reward_max_body_bytes=4096)) as service:
         yield service
+
+
+@pytest.fixture
+def tokenizer() -> Any:
+    """The classifier's."""
+    return letter_tokenizer()
 
 
 @pytest.fixture

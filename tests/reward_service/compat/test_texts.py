@@ -103,8 +103,8 @@ def test_vllm_refuses_in_its_own_form(classifier: Service) -> None:
     assert "did you mean 'rm'" in unknown["message"]
     long = post(classifier, "/classify", {"input": ["x", templated(LONG)]}, 400)["error"]
     assert "text 1 is longer than the 60 tokens" in long["message"]
-    tokens = post(classifier, "/classify", {"input": [[1, 2, 3]]}, 400)["error"]
-    assert tokens["param"] == "input"
+    for wrong in ([[1, 2, 3], "x"], [1, "x"], [True], 7, [[1, 2, 9999]], [[]]):
+        assert post(classifier, "/classify", {"input": wrong}, 400)["error"]["message"]
     assert "empty" in post(classifier, "/classify", {"input": []}, 400)["error"]["message"]
     headers = {"content-type": "application/json"}
     for content, said in ((b"{", "not JSON"), (b'{"input": "\\ud800"}', "half of a surrogate")):
@@ -149,9 +149,24 @@ def test_sglang_shares_the_path_and_has_its_own_answers(
         {"text": [templated(LONG)]},
         {"text": texts, "model": "x"},
         {"text": [1]},
-        {"input_ids": [1, 2]},
+        {"text": "a", "input_ids": [1, 2]},
+        {"input_ids": []},
+        {"input_ids": [1, 9999]},
     ):
         assert list(post(classifier, "/classify", wrong, 400)["error"]) == ["message"]
+
+
+def test_token_ids_are_scored_as_they_stand(classifier: Service, tokenizer: Any) -> None:
+    text = templated("yes")
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    (expected,) = post(classifier, "/classify", {"input": text})["data"][0]["probs"]
+    for given, count in ((ids, 1), ([ids], 1), ([ids, ids], 2)):
+        vllm = post(classifier, "/pooling", {"input": given})["data"]
+        assert [each["data"][0] for each in vllm] == near([expected] * count)
+    bare = post(classifier, "/classify", {"input_ids": ids})
+    listed = post(classifier, "/classify", {"input_ids": [ids, ids]})
+    assert bare["embedding"] == near([expected])
+    assert [each["embedding"][0] for each in listed] == near([expected] * 2)
 
 
 def test_tei_predict_knows_a_pair_from_a_batch(classifier: Service, expected: list[float]) -> None:

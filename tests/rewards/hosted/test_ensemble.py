@@ -88,7 +88,7 @@ def test_nonsense_of_a_member_is_refused_by_its_name() -> None:
 
 
 def test_what_is_known_of_all_members_is_known_of_the_ensemble() -> None:
-    def whole(texts: Sequence[str]) -> Scored:
+    def whole(texts: Sequence[Any]) -> Scored:
         return Scored([1.0] * len(texts), [7] * len(texts), [True] + [False] * (len(texts) - 1))
 
     bounded = hosted(length, name="a", low=-10.0, high=10.0, score_text=whole)
@@ -98,6 +98,8 @@ def test_what_is_known_of_all_members_is_known_of_the_ensemble() -> None:
     assert both.score_text is not None
     scored = both.score_text(["x", "y"])
     assert scored == Scored([-1.5, -1.5], [14, 14], [True, False])
+    with pytest.raises(InputError, match="not token ids"):
+        both.score_text([[1, 2]])
     assert make_ensemble("n", [(bounded, 1.0)], normalize="prompt").score_text is None
     assert make_ensemble("n", [(bounded, 1.0), (hosted(length), 1.0)]).score_text is None
     assert make_ensemble("n", [(bounded, 1.0), (hosted(length), 1.0)]).low is None

@@ -12,7 +12,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from prelogit.core.errors import InputError
 from prelogit.rewards.hosted.classifier import load_classifier
-from prelogit.rewards.hosted.rendering import chat_renderer, text_renderer
+from prelogit.rewards.hosted.rendering import chat_renderer
+from prelogit.rewards.hosted.whole import text_renderer
 
 LONG = "and then it rained and rained all night."
 # The test's template around a question and a response: 5 special tokens, one token a letter.
@@ -110,6 +111,29 @@ def test_a_whole_text_is_scored_as_it_stands_with_one_bos(llama_folder: Path) ->
     expected = hosted.score([user()], ["yes"]).scores[0]
     assert scored.scores == pytest.approx([expected] * 2, abs=1e-5)
     assert scored.tokens == [21, 21]
+
+
+def test_token_ids_are_scored_as_they_stand(llama_folder: Path, bert_folder: Path) -> None:
+    hosted = load_classifier("rm", model=str(llama_folder))
+    assert hosted.score_text is not None
+    tokenizer = AutoTokenizer.from_pretrained(llama_folder)
+    ids = tokenizer(HEAD + "yes</s>", add_special_tokens=False)["input_ids"]
+    scored = hosted.score_text([ids, HEAD + "yes</s>"])
+    assert scored.scores[0] == pytest.approx(scored.scores[1], abs=1e-5)
+    for wrong, said in (
+        ([0, len(tokenizer)], "token id beyond"),
+        ([-1], "beyond"),
+        ([], "no tokens"),
+    ):
+        with pytest.raises(InputError, match=f"text 0 .*{said}"):
+            hosted.score_text([wrong])
+    encoder = load_classifier("rm", model=str(bert_folder))
+    assert encoder.score_text is not None
+    ids = AutoTokenizer.from_pretrained(bert_folder)("does it rain?")["input_ids"]
+    scored = encoder.score_text([ids, "does it rain?", ids[:-1] + [9] * 90 + ids[-1:]])
+    assert scored.scores[0] == pytest.approx(scored.scores[1], abs=1e-5)
+    assert scored.truncated == [False, False, True]
+    assert scored.tokens[2] == 64
 
 
 def test_a_whole_text_that_is_too_long(llama_folder: Path) -> None:
