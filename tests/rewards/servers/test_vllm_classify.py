@@ -109,7 +109,7 @@ async def test_one_of_several_labels_is_chosen_by_its_index(
     async with serve(fakes.vllm(reply, tokenizer, labels=3)) as server:
         scored = await load(server.url, tokenizer=tokenizer, label=2)(*calls(*RESPONSES))
         assert scored.rewards.tolist() == [worth(templated(text), 2) for text in RESPONSES]
-        with pytest.raises(RewardAnswerError, match="3 numbers for response 0.*set label"):
+        with pytest.raises(RewardAnswerError, match=r"3 numbers for response 0.*set label"):
             await load(server.url, tokenizer=tokenizer)(*calls(*RESPONSES))
         with pytest.raises(RewardAnswerError, match="no label 3"):
             await load(server.url, tokenizer=tokenizer, label=3)(*calls(*RESPONSES))
