@@ -127,56 +127,6 @@ def test_what_is_too_long_loses_its_beginning_but_neither_bos_nor_its_end(
     assert scored.scores[0] == pytest.approx(by_hand(llama_folder, kept), abs=1e-4)
 
 
-def test_several_labels_need_a_choice_and_each_can_be_chosen(
-    tmp_path: Path, make_llama: Callable[..., Path]
-) -> None:
-    names = {0: "harmful", 1: "helpful", 2: "neutral"}
-    folder = make_llama(
-        tmp_path / "m", num_labels=3, id2label=names, label2id={n: i for i, n in names.items()}
-    )
-    with pytest.raises(ModelError, match=r"set label .* 0 \(harmful\), 1 \(helpful\)"):
-        load_classifier("rm", model=str(folder))
-    with pytest.raises(ModelError, match="did you mean 'helpful'"):
-        load_classifier("rm", model=str(folder), label="helpfull")
-    with pytest.raises(ModelError, match="no label 3"):
-        load_classifier("rm", model=str(folder), label=3)
-    by_name = load_classifier("rm", model=str(folder), label="helpful")
-    by_place = load_classifier("rm", model=str(folder), label=1)
-    expected = by_hand(folder, chat("yes"), column=1)
-    assert by_name.score([user()], ["yes"]).scores == pytest.approx([expected], abs=1e-4)
-    assert by_place.score([user()], ["yes"]).scores == pytest.approx([expected], abs=1e-4)
-    assert by_name.fingerprint == by_place.fingerprint
-    other = load_classifier("rm", model=str(folder), label="neutral")
-    assert other.fingerprint != by_name.fingerprint
-
-
-def test_several_labels_are_weighed_by_name_or_index(
-    tmp_path: Path, make_llama: Callable[..., Path]
-) -> None:
-    names = {0: "harmful", 1: "helpful", 2: "neutral"}
-    folder = make_llama(
-        tmp_path / "m", num_labels=3, id2label=names, label2id={n: i for i, n in names.items()}
-    )
-    label = {"helpful": 1.0, "0": -0.5}
-    hosted = load_classifier("rm", model=str(folder), label=label)
-    single = [by_hand(folder, chat("yes"), column=place) for place in (0, 1)]
-    expected = single[1] - 0.5 * single[0]
-    assert hosted.score([user()], ["yes"]).scores == pytest.approx([expected], abs=1e-4)
-    assert hosted.labels == 3
-    other = load_classifier("rm", model=str(folder), label={"helpful": 1.0, "0": -0.25})
-    same = load_classifier("rm", model=str(folder), label={"harmful": -0.5, "helpful": 1.0})
-    assert len({hosted.fingerprint, other.fingerprint}) == 2
-    assert hosted.fingerprint == same.fingerprint
-    for wrong, said in (
-        ({"helpful": 1.0, "1": 1.0}, "each label once"),
-        ({}, "at least one"),
-        ({"helpfull": 1.0}, "did you mean 'helpful'"),
-        ({"7": 1.0}, "no label '7'"),
-    ):
-        with pytest.raises(ModelError, match=said):
-            load_classifier("rm", model=str(folder), label=wrong)
-
-
 def test_a_language_model_has_no_reward_head_and_is_refused(
     tmp_path: Path, llama_folder: Path
 ) -> None:
