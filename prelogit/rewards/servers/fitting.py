@@ -49,7 +49,8 @@ def fit_pair(
     question, response = pair
 
     def count(left: str, right: str) -> int:
-        return len(tokenizer(left, right, verbose=False)["input_ids"])
+        # As lists: of two texts, an empty second one would be no segment.
+        return len(tokenizer([left], [right], verbose=False)["input_ids"][0])
 
     tokens = count(question, response)
     if tokens <= limit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 import time
 from typing import Any
@@ -19,7 +20,10 @@ from prelogit.rewards.key import key_reader
 from prelogit.rewards.protocol import Scores, check
 from prelogit.rewards.servers.options import SECONDS, settings
 from prelogit.rewards.servers.protocol import Asked, Protocol, Said, Written
+from prelogit.rewards.servers.range import Range
 from prelogit.rewards.servers.writing import writer
+
+log = logging.getLogger("prelogit.rewards")
 
 
 class ServerReward:
@@ -27,6 +31,7 @@ class ServerReward:
 
     A call is sent in parts, a few at once; each number is put at the place of its response.
     Connections are shared by calls that overlap; ``async with`` keeps them open between calls.
+    ``bounds``: lowest and highest reward, None for raw numbers.
 
     Args:   url: http(s)://host:port, with a path where the server has one, user:password@ and
             #model where needed. options: of the protocol, ``key_env`` (NAME of the environment
@@ -49,6 +54,7 @@ class ServerReward:
         self._write = writer(protocol, self.settings)
         self._writing = threading.Lock()  # tokenizers are not made for several threads
         self._softened = False
+        self._range = Range()
         self._who = f"the {protocol.name} server at {address.shown}"
         place, path = _place(address.url, protocol)
         self._caller = Caller(
@@ -144,8 +150,16 @@ class ServerReward:
                 f"({', '.join(map(repr, sorted(models)))}): let one model serve all requests"
             )
         known = [one for one in cut if one is not None]
+        checked = check(rewards, len(written))
+        if self.bounds is None and self._range.looks_bounded(checked.tolist()):
+            log.warning(
+                "All rewards of %s lie between 0 and 1: if its model gives raw numbers, the server "
+                "applies an activation that cannot be switched off from here, and differences between "
+                "good responses are squeezed away.",
+                self._who,
+            )
         return Scores(
-            rewards=check(rewards, len(written)),
+            rewards=checked,
             reward=ModelRef(name=models.pop() if models else self.name),
             tokens=sum(answer.tokens for answer in said),
             calls=len(requests),

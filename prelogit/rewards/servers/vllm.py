@@ -14,6 +14,7 @@ OPTIONS = frozenset(
     {"model", "tokenizer", "text", "label", "activation", "truncation", "max_tokens"}
 )
 STRIP = ("/v1",)  # of OpenAI's form of the URL; these paths stand beside it
+AT_ONCE = 16  # a conversation that the server templates is a request of its own
 
 
 def fields(settings: Settings) -> dict[str, Any]:

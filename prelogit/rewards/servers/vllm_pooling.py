@@ -54,4 +54,5 @@ PROTOCOL = Protocol(
     cuts=True,
     refuses=True,
     strip=vllm.STRIP,
+    at_once=vllm.AT_ONCE,
 )
