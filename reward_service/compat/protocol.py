@@ -46,7 +46,8 @@ class Asking(NamedTuple):
     def find(self, model: str | None) -> Batcher:
         """The reward that ``model`` names, else ``?reward=``, else the only one.
 
-        Raises: ProblemError: 404, no such reward; 422, several and none named; 503, not loaded.
+        Raises: ProblemError: 404, no such reward; 503, not loaded.
+                InputError: several, and none named.
         """
         named = model or self.request.query_params.get("reward")
         hosting = hosting_of(self.request)
@@ -56,6 +57,12 @@ class Asking(NamedTuple):
             except ProblemError as error:
                 found = error.problem.model_copy(update={"status": 404, "title": "Not Found"})
                 raise ProblemError(found) from None
+        if named is None and len(hosting.names()) > 1:
+            raise InputError(
+                f"several rewards are hosted here: name one of {', '.join(hosting.names())} by model "
+                "or, where the protocol has none, by ?reward= in the URL",
+                field="model",
+            )
         return hosting.find(named)
 
     async def pairs(
@@ -201,9 +208,11 @@ def refuse_empty(field: str, texts: Sequence[object]) -> None:
 
 def _read(body: type[Body], content: bytes) -> Body:
     found = parse(content)
-    refuse_half_characters(_strings(found))
     try:
+        refuse_half_characters(_strings(found))
         return body.model_validate(found)
+    except RecursionError:
+        raise ProblemError(make_problem(400, "the body is nested too deeply")) from None
     except ValidationError as error:
         # Of alternatives each says why it does not fit: a field is told once.
         told: dict[str, dict[str, None]] = {}

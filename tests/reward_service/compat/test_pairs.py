@@ -97,7 +97,8 @@ def test_tei_rerank_is_known_by_its_texts(functions: Service) -> None:
     assert [each["text"] for each in found] == [DOCUMENTS[place] for place in BEST_FIRST]
     assert [each["score"] for each in found] == pytest.approx(sorted(LENGTHS, reverse=True))
     unnamed = post(functions, "/rerank", body, 413)  # two rewards, and none named
-    assert "?reward" in unnamed["error"] or "name one of" in unnamed["error"]
+    assert "length, broken by model or" in unnamed["error"]
+    assert "?reward=" in unnamed["error"]
     refused = functions.http.post("/rerank?reward=length", json={"query": "q", "texts": []})
     assert refused.status_code == 413
     assert refused.json()["error_type"] == "Validation"

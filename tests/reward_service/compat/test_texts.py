@@ -107,7 +107,14 @@ def test_vllm_refuses_in_its_own_form(classifier: Service) -> None:
         assert post(classifier, "/classify", {"input": wrong}, 400)["error"]["message"]
     assert "empty" in post(classifier, "/classify", {"input": []}, 400)["error"]["message"]
     headers = {"content-type": "application/json"}
-    for content, said in ((b"{", "not JSON"), (b'{"input": "\\ud800"}', "half of a surrogate")):
+    for content, said in (
+        (b"{", "not JSON"),
+        (b"\xff", "not JSON"),
+        (b"[1]", "valid dictionary"),
+        (b'{"input": "\\ud800"}', "half of a surrogate"),
+        (b'{"input": ' + b"[" * 900 + b"]" * 900 + b"}", "input"),
+        (b'{"input": ' + b"[" * 90_000 + b"]" * 90_000 + b"}", ""),
+    ):
         answer = classifier.http.post("/classify", content=content, headers=headers)
         assert answer.status_code == 400
         assert said in answer.json()["error"]["message"]
