@@ -76,8 +76,9 @@ class Parent(Record):
     """A candidate that later candidates are made from, as AISP's population keeps it.
 
     ``weight`` is its share of Eq. 18 among the population, ``log_prior`` the log probability of
-    what its own noise was conditioned on. ``token_ids``, and ``free``, the places (from 0) at which
-    the model had a choice, stand in the row of the round that drew it alone.
+    what its own noise was conditioned on, ``temperature`` that of its noise (None in traces that
+    do not tell). ``token_ids``, and ``free``, the places (from 0) at which the model had a choice,
+    stand in the row of the round that drew it alone.
     """
 
     iteration: int
@@ -85,6 +86,7 @@ class Parent(Record):
     reward: float
     weight: float
     log_prior: float
+    temperature: float | None = None
     token_ids: tuple[int, ...] = ()
     free: tuple[int, ...] = ()
 

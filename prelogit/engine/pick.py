@@ -65,11 +65,11 @@ class Nucleus(NamedTuple):
 
 
 def nucleus(
-    logits: Tensor, temperature: float, mass: float, *, widest: int | None = None
+    logits: Tensor, temperature: float | Tensor, mass: float, *, widest: int | None = None
 ) -> Nucleus:
     """The smallest set of most likely tokens whose probability is at least ``mass`` < 1.
 
-    Args:    logits: [R, V]. widest: at most so many tokens of it, 64 at most; None: all.
+    Args:    logits: [R, V]. temperature: of all rows, or f64[R]. widest: at most so many tokens of it, 64 at most; None: all.
     Source:  Holtzman et al., 2020.
     """
     first = likeliest(logits, _FIRST if widest is None else min(widest, _FIRST))
@@ -81,7 +81,8 @@ def nucleus(
         return Nucleus(first, probability, last.clamp(max=first.shape[1] - 1))
     # The few rows in which the mass is spread wider are sorted further down.
     row = (~few[:, 0]).nonzero()[:, 0]
-    wide = _spread(logits[row], temperature, mass)
+    heat = temperature[row] if isinstance(temperature, Tensor) else temperature
+    wide = _spread(logits[row], heat, mass)
     shape = (len(logits), max(first.shape[1], wide.ids.shape[1]))
     ids = first.new_zeros(shape)
     values = probability.new_zeros(shape)
@@ -99,18 +100,27 @@ def likeliest(logits: Tensor, count: int) -> Tensor:
     return ids.gather(1, order)
 
 
-def log_probabilities(logits: Tensor, temperature: float, ids: Tensor) -> Tensor:
-    """f64[R, K]: of the tokens ``ids``, out of the whole vocabulary at the temperature."""
+def log_probabilities(logits: Tensor, temperature: float | Tensor, ids: Tensor) -> Tensor:
+    """f64[R, K]: of the tokens ``ids``, out of the whole vocabulary at the temperature (or f64[R])."""
     found, rows = [], _together(logits)
-    for some, wanted in zip(torch.split(logits, rows), torch.split(ids, rows), strict=True):
-        scaled = some.float() if temperature == 1.0 else some.float() / temperature
-        found.append(torch.log_softmax(scaled, dim=-1).gather(1, wanted))
+    for first, some in zip(range(0, len(logits), rows), torch.split(logits, rows), strict=True):
+        part = slice(first, first + rows)
+        heat = temperature[part] if isinstance(temperature, Tensor) else temperature
+        scaled = _tempered(some, heat)
+        found.append(torch.log_softmax(scaled, dim=-1).gather(1, ids[part]))
     return torch.cat(found).double()
 
 
-def _spread(logits: Tensor, temperature: float, mass: float) -> Nucleus:
+def _tempered(logits: Tensor, temperature: float | Tensor) -> Tensor:
+    """f32[R, V]: logits over the temperature of all rows, or of each."""
+    if isinstance(temperature, Tensor):
+        return logits.float() / temperature.float()[:, None]
+    return logits.float() if temperature == 1.0 else logits.float() / temperature
+
+
+def _spread(logits: Tensor, temperature: float | Tensor, mass: float) -> Nucleus:
     """The same as ``nucleus``, whatever its width: rows are sorted down to a floor."""
-    probabilities = torch.softmax(logits.float() / temperature, dim=-1)
+    probabilities = torch.softmax(_tempered(logits, temperature), dim=-1)
     # All tokens below this floor weigh less than 1 - mass together, so none of them is in the
     # nucleus: only the few above it need sorting.
     likely = probabilities > (1.0 - mass) / probabilities.shape[-1]

@@ -1,6 +1,6 @@
 """Tokens drawn by noise in the shape of the model's uncertainty, and texts that are revised.
 
-Let S be the nucleus of a step (temperature T, mass p), q its probabilities made to sum to one and
+Let S be the nucleus of a step (the sample's temperature T, mass p), q its probabilities made to sum to one and
 W_j the output layer's weight of token j. With v ~ N(0, I) the next token is
 
     argmax over S of  logit_j + s W_j.v,      s = pi/sqrt(3) T / sqrt(2 Var_q(W) / (1 - sum q^2))
@@ -51,14 +51,20 @@ class Drawn(NamedTuple):
 
 
 def revised(
-    head: Head, logits: Tensor, how: Revise, rows: Rows, text: Tensor, keep: Tensor
+    head: Head,
+    logits: Tensor,
+    how: Revise,
+    rows: Rows,
+    temperature: Tensor,
+    text: Tensor,
+    keep: Tensor,
 ) -> Drawn:
-    """One token for each row of plans that share temperature, mass and window.
+    """One token for each row of plans that share mass and window.
 
-    Args: logits: [R, V], without noise. rows: the names of the noise. text: i64[R], -1: none.
-          keep: bool[R].
+    Args: logits: [R, V], without noise. rows: the names of the noise. temperature: f64[R].
+          text: i64[R], -1: none. keep: bool[R].
     """
-    found = nucleus(logits, how.temperature, how.top_p, widest=NUCLEUS)
+    found = nucleus(logits, temperature, how.top_p, widest=NUCLEUS)
     inside = torch.arange(found.ids.shape[1], device=logits.device) <= found.last
     inside &= (rows.step <= how.window)[:, None]
     inside[:, 0] = True  # past the window nothing but the most likely token
@@ -82,7 +88,7 @@ def revised(
         lifted, variance = _shaped(
             head, ids[which], q[which], inside[which], noise, logits.shape[1]
         )
-        scale2 = (_LOGISTIC * how.temperature) ** 2 * (1.0 - _total(q[which] ** 2))
+        scale2 = (_LOGISTIC * temperature[which]) ** 2 * (1.0 - _total(q[which] ** 2))
         sigma2[which] = scale2 / (2.0 * variance).clamp_min(1e-12)
         score[which] += sigma2[which].sqrt()[:, None] * lifted
     place = score.masked_fill(~allowed, -math.inf).argmax(dim=-1, keepdim=True)
@@ -135,20 +141,22 @@ def revise(
 
     Args: logits: [R', V] of all seats. tokens: i64[R'], written to.
     """
-    alike: dict[tuple[float, float, int], list[tuple[Revise, Seat, slice]]] = {}
+    alike: dict[tuple[float, int], list[tuple[Revise, Seat, slice]]] = {}
     for seat, span in zip(seats, spans, strict=True):
         if isinstance(how := seat.work.plan.pick, Revise):
-            alike.setdefault((how.temperature, how.top_p, how.window), []).append((how, seat, span))
+            alike.setdefault((how.top_p, how.window), []).append((how, seat, span))
     for members in alike.values():
         every = [row for _, _, span in members for row in range(span.start, span.stop)]
         place = torch.tensor(every, device=logits.device)
         whole = len(every) == len(logits)
         told = torch.cat([_parent(how, seat) for how, seat, _ in members]).to(logits.device)
+        heat = torch.cat([how.temperature[seat.group.sample] for how, seat, _ in members])
         drawn = revised(
             head,
             logits if whole else logits[place],
             members[0][0],
             names([(how.key, seat) for how, seat, _ in members], logits.device),
+            heat.to(logits.device),
             told[:, 0],
             told[:, 1].bool(),
         )

@@ -77,7 +77,7 @@ class Revise(NamedTuple):
     another. Greedy after the window.
     """
 
-    temperature: float
+    temperature: Tensor  # f64[n] on CPU, > 0
     top_p: float  # < 1
     key: NoiseKey
     window: int

@@ -38,7 +38,11 @@ def names(count: int, step: int = 1) -> Rows:
 
 def how(window: int = 10) -> Revise:
     nothing = torch.empty(0, 0)
-    return Revise(T, MASS, NoiseKey(3, "p", 2), window, nothing.long(), nothing.bool())
+    return Revise(nothing, MASS, NoiseKey(3, "p", 2), window, nothing.long(), nothing.bool())
+
+
+def hot(count: int) -> Tensor:
+    return torch.full((count,), T, dtype=torch.float64)
 
 
 def draw(
@@ -48,6 +52,7 @@ def draw(
     keep: bool | Tensor = False,
     rows: Rows | None = None,
     window: int = 10,
+    temperature: float | Tensor = T,
 ) -> Drawn:
     count = len(logits)
     return revised(
@@ -55,6 +60,9 @@ def draw(
         logits,
         how(window),
         rows or names(count),
+        torch.full((count,), temperature, dtype=torch.float64)
+        if isinstance(temperature, float)
+        else temperature,
         torch.full((count,), text) if isinstance(text, int) else text,
         torch.full((count,), keep) if isinstance(keep, bool) else keep,
     )
@@ -109,6 +117,18 @@ def test_two_scores_differ_by_noise_as_wide_as_the_logistic_of_sampling(model: M
     assert deviation == pytest.approx(
         T * math.pi / math.sqrt(3) * math.sqrt(2 * q * (1 - q) / (2 * q * (1 - q))), rel=1e-6
     )
+
+
+def test_each_row_has_a_temperature_of_its_own(model: Model) -> None:
+    logits = some_logits(model).expand(4, -1)
+    heat = torch.tensor([T, 0.01, T, 2 * T], dtype=torch.float64)
+    mixed = draw(model, logits, temperature=heat)
+    plain = draw(model, logits)
+    assert mixed.tokens[[0, 2]].tolist() == plain.tokens[[0, 2]].tolist()
+    assert mixed.sigma2[[0, 2]].tolist() == plain.sigma2[[0, 2]].tolist()
+    assert (int(mixed.tokens[1]), bool(mixed.free[1])) == (int(logits[0].argmax()), False)
+    assert float(mixed.sigma2[3]) > float(mixed.sigma2[0])
+    assert float(mixed.kl[3]) < float(mixed.kl[0])  # nearer to the model's own temperature of 1
 
 
 def test_a_kept_token_stays_where_the_nucleus_has_it_and_is_drawn_where_not(model: Model) -> None:
@@ -166,10 +186,11 @@ def test_a_row_is_the_same_to_the_bit_beside_any_other_rows(
     logits = torch.cat([some_logits(model, seed + i) * (0.3 + i / 4) for i in range(12)])
     text = logits.topk(3).indices[torch.arange(12), torch.randint(0, 3, (12,), generator=generator)]
     keep = torch.rand(12, generator=generator) < 0.5
-    rows = names(12)
-    together = draw(model, logits, text, keep, rows)
+    rows, heat = names(12), 0.4 + torch.arange(12).double() / 8
+    together = draw(model, logits, text, keep, rows, temperature=heat)
     pick = torch.tensor(chosen)
-    some = draw(model, logits[pick], text[pick], keep[pick], Rows(*(one[pick] for one in rows)))
+    named = Rows(*(one[pick] for one in rows))
+    some = draw(model, logits[pick], text[pick], keep[pick], named, temperature=heat[pick])
     for whole, part in zip(together, some, strict=True):
         assert torch.equal(whole[pick], part)
 
@@ -187,11 +208,11 @@ def run(model: Model, plan: Plan) -> Any:
 def test_a_plan_that_keeps_all_of_a_text_gives_the_text_again(model: Model) -> None:
     key = NoiseKey(1, "p", 1)
     nothing = torch.full((6, 12), -1)
-    first = run(model, Plan(6, None, Revise(T, MASS, key, 12, nothing, nothing >= 0), 12))
+    first = run(model, Plan(6, None, Revise(hot(6), MASS, key, 12, nothing, nothing >= 0), 12))
     assert len({tuple(ids) for ids in first.token_ids.tolist()}) > 1
     text = first.token_ids
     later = NoiseKey(1, "p", 2)
-    again = run(model, Plan(6, None, Revise(T, MASS, later, 12, text, text >= 0), 12))
+    again = run(model, Plan(6, None, Revise(hot(6), MASS, later, 12, text, text >= 0), 12))
     assert torch.equal(again.token_ids, text)
     assert torch.equal(again.revised.free, first.revised.free)
     # The first's tokens were drawn, the second's were certain: all their probability is in the KL.

@@ -13,12 +13,15 @@ other words. So each sample has a proposal of its own, as in population Monte Ca
 Places are drawn anew where the model had a choice: half of the samples keep all before one such
 place and nothing after it, the others keep all but 1 to 4 such places.
 
+How wide the noise should be depends on what the reward likes, so it is searched for as well: a
+quarter of the prior's samples are drawn at a temperature that is higher by ``heat``, and a sample has its
+parent's temperature, but for one in eight (self-adaptation, as in evolution strategies: Schwefel, 1981).
+
 Dimensions: n samples, T = max_new_tokens.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -27,18 +30,14 @@ from torch import Tensor
 
 from prelogit.core.errors import InputError
 from prelogit.core.records import Iteration, Parent, Population
+from prelogit.methods.aisp.revision import Revision, revise, temperatures
 from prelogit.methods.aisp.weights import finite, lambda_with, weights
 from prelogit.metrics.ess import effective_sample_size
-from prelogit.noise import rows_of, uniform_rows
 from prelogit.search.plan import Info, NoiseKey, Plan, Revise, Rollouts, Shape
 from prelogit.wire.params import AISP
 
 SIZE = 8  # texts that a population holds
 PARENTS = 3.0  # lambda "auto": effective number of texts that samples are made from
-UNINFORMED = 0.25  # share of the rounds that draw from the prior
-CHANGES = (1, 2, 3, 4)  # places that a sample draws anew when it is not cut, in turns
-
-
 # Logits have other last bits where other rows of the prompt have left; weights shall not.
 _DIGITS = 3
 
@@ -51,14 +50,6 @@ class TextsState(NamedTuple):
     shape: Shape
 
 
-class Revision(NamedTuple):
-    """What the samples of a round are made from."""
-
-    parents: tuple[int, ...]  # place in the population, -1: none
-    text: Tensor  # i64[n, T], -1: none
-    keep: Tensor  # bool[n, T]
-
-
 def init(params: AISP, shape: Shape) -> TextsState:
     """No texts yet."""
     return TextsState((), 0, shape)
@@ -68,45 +59,11 @@ def ask(state: TextsState, params: AISP) -> Plan | None:
     """n samples, made from the population once it is there; None after the last round."""
     if state.k >= params.rounds:
         return None
-    shape, revision = state.shape, revise(state, params)
+    shape, revision = state.shape, _revision(state, params)
     key = NoiseKey(shape.seed, shape.prompt, state.k + 1)
-    how = Revise(params.temperature, params.top_p, key, shape.window, revision.text, revision.keep)
+    temperature = temperatures(revision, params)
+    how = Revise(temperature, params.top_p, key, shape.window, revision.text, revision.keep)
     return Plan(params.n, None, how, shape.max_new_tokens)
-
-
-def revise(state: TextsState, params: AISP) -> Revision:
-    """Choose parents and places; a function of the population and of the noise's names alone."""
-    shape, n = state.shape, params.n
-    text = torch.full((n, shape.max_new_tokens), -1, dtype=torch.long)
-    keep = torch.zeros(n, shape.max_new_tokens, dtype=torch.bool)
-    if state.k < uninformed_rounds(params.rounds) or not state.population:
-        return Revision((-1,) * n, text, keep)
-    parents = []
-    for i, draw in enumerate(_uniforms(state, n)):
-        strata = (i + float(draw[0])) / n
-        place = _inverse([parent.weight for parent in state.population], strata)
-        parent = state.population[place]
-        free = [t for t in parent.free if t < shape.window]
-        if not free:  # the model never had a choice
-            parents.append(-1)
-            continue
-        parents.append(place)
-        length = len(parent.token_ids)
-        text[i, :length] = torch.tensor(parent.token_ids)
-        keep[i, :length] = True
-        if i % 2 == 0:
-            cut = free[min(int(float(draw[-1]) * len(free)), len(free) - 1)]
-            text[i, cut + 1 :] = -1
-            keep[i, cut:] = False
-        else:
-            order = sorted(free, key=lambda t, draw=draw: float(draw[t + 1]))  # type: ignore[misc]
-            keep[i, order[: CHANGES[i // 2 % len(CHANGES)]]] = False
-    return Revision(tuple(parents), text, keep)
-
-
-def uninformed_rounds(rounds: int) -> int:
-    """How many rounds draw from the prior before there is a population to trust."""
-    return max(1, int(UNINFORMED * rounds))
 
 
 def tell(
@@ -117,7 +74,9 @@ def tell(
         raise RuntimeError("the engine tells nothing of the noise of a plan that revises")
     k = state.k + 1
     prior = rollouts.revised.log_prior.round(decimals=_DIGITS)
-    found = _found(rollouts, rollouts.revised.free, prior, finite(rewards), k)
+    made = _revision(state, params)
+    temperature = temperatures(made, params)
+    found = _found(rollouts, rollouts.revised.free, prior, finite(rewards), temperature, k)
     best = _best([*state.population, *found])
     tilt = torch.tensor([-one.log_prior for one in best], dtype=torch.float64)
     reward = torch.tensor([one.reward for one in best], dtype=torch.float64)
@@ -144,7 +103,7 @@ def tell(
         kl_token_sampled=float(rollouts.log_ratio.mean()),
         kl_token_exact=float(rollouts.kl.mean()),
         final=k == params.rounds,
-        population=Population(parents=revise(state, params).parents, texts=_stored(population, k)),
+        population=Population(parents=made.parents, texts=_stored(population, k)),
     )
     return TextsState(population, k, state.shape), info
 
@@ -178,32 +137,12 @@ def warn(rows: Sequence[Iteration], params: AISP, shape: Shape) -> tuple[str, ..
     return tuple(told)
 
 
-def _uniforms(state: TextsState, n: int) -> Tensor:
-    """f64[n, T + 2] in (0, 1): a sample's stratum, a number for each place, and that of its cut.
-
-    By names that no other draw of this round has: noise begins at step 1 and is normal.
-    """
-    shape, steps = state.shape, state.shape.max_new_tokens + 2
-    step = torch.arange(steps).repeat(n)
-    sample = torch.arange(n).repeat_interleave(steps)
-    names = rows_of(
-        seed=shape.seed, prompt=shape.prompt, iteration=state.k + 1, sample=sample, step=step
-    )
-    return uniform_rows(names).view(n, steps)
-
-
-def _inverse(shares: Sequence[float], point: float) -> int:
-    """The first place at which the summed shares exceed the point's part of them all."""
-    target, total = point * math.fsum(shares), 0.0
-    for place, share in enumerate(shares):
-        total += share
-        if total > target:
-            return place
-    return len(shares) - 1
+def _revision(state: TextsState, params: AISP) -> Revision:
+    return revise(state.population, state.k, state.shape, params)
 
 
 def _found(
-    rollouts: Rollouts, free: Tensor, prior: Tensor, rewards: Tensor, k: int
+    rollouts: Rollouts, free: Tensor, prior: Tensor, rewards: Tensor, temperature: Tensor, k: int
 ) -> list[Parent]:
     """The round's samples as texts to go on from."""
     made = []
@@ -215,6 +154,7 @@ def _found(
                 reward=float(rewards[sample]),
                 weight=0.0,
                 log_prior=float(prior[sample]),
+                temperature=float(temperature[sample]),
                 token_ids=tuple(rollouts.token_ids[sample, :length].tolist()),
                 free=tuple(free[sample, :length].nonzero()[:, 0].tolist()),
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -57,6 +57,11 @@ class AISP(MethodParams):
     )
     temperature: Positive = Field(
         default=0.8, description='of the noise with proposal "texts", as of sampling'
+    )
+    heat: Annotated[float, Field(ge=1, le=4, allow_inf_nan=False)] = Field(
+        default=1.0,
+        description='with proposal "texts": a quarter of the first samples have this times the temperature, '
+        "and what is made of a text has the text's own; 1: all have the same",
     )
     top_p: Share = Field(
         default=0.95,

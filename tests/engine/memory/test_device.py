@@ -194,7 +194,12 @@ def test_the_plan_is_an_upper_bound_of_what_is_held(name: str, attention: Any, h
             plan = Plan(rows, Gaussian(torch.ones(new, model.dim), 0.7, key), Greedy(), new)
         if how == "texts":
             none = torch.full((rows, new), -1)
-            plan = Plan(rows, None, Revise(0.8, 0.95, key, new, none, none >= 0), new)
+            plan = Plan(
+                rows,
+                None,
+                Revise(torch.full((rows,), 0.8).double(), 0.95, key, new, none, none >= 0),
+                new,
+            )
         engine.add(SearchId("p"), plan)
         with Held() as held:
             while engine.busy:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from prelogit.core.errors import InputError, RewardAnswerError
 from prelogit.core.records import Iteration, Seconds
 from prelogit.methods.aisp import texts
+from prelogit.methods.aisp.revision import Revision, revise
 from prelogit.methods.aisp.texts import TextsState
 from prelogit.search.plan import Info, Revise, Revised, Rollouts, Shape
 from prelogit.wire.params import AISP
@@ -68,6 +69,10 @@ def row(k: int, rewards: torch.Tensor, info: Info) -> Iteration:
         final=info.final,
         population=info.population,
     )
+
+
+def made_from(state: TextsState, params: AISP) -> Revision:
+    return revise(state.population, state.k, SHAPE, params)
 
 
 def play(
@@ -134,49 +139,9 @@ def test_auto_lambda_makes_samples_from_three_texts_on_average_whatever_the_rewa
         shares = [one.weight for one in states[-1].population]
         assert sum(shares) ** 2 / sum(x * x for x in shares) == pytest.approx(3.0, rel=0.01)
         assert rows[-1].lambda_ == pytest.approx(scale * play(params)[1][-1].lambda_, rel=1e-6)  # type: ignore[operator]
-        one, other = texts.revise(states[4], params), texts.revise(play(params)[0][4], params)
+        one, other = made_from(states[4], params), made_from(play(params)[0][4], params)
         assert torch.equal(one.keep, other.keep)
         assert one.parents == other.parents
-
-
-def test_the_first_quarter_of_the_rounds_draws_from_the_prior() -> None:
-    params = AISP(n=4, iterations=7)
-    _, rows = play(params)
-    prior = [set(one.population.parents) == {-1} for one in rows]  # type: ignore[union-attr]
-    assert prior == [True, True] + [False] * 6
-    assert texts.uninformed_rounds(2) == 1
-
-
-def test_half_of_the_samples_are_cut_and_the_others_changed_at_one_to_four_free_places() -> None:
-    params = AISP(n=16, iterations=7)
-    states, _ = play(params)
-    state = states[3]
-    revision = texts.revise(state, params)
-    changed = []
-    for i, place in enumerate(revision.parents):
-        parent = state.population[place]
-        length = len(parent.token_ids)
-        redrawn = [t for t in range(length) if not revision.keep[i, t]]
-        if i % 2 == 0:
-            cut = redrawn[0]
-            assert cut in parent.free
-            assert redrawn == list(range(cut, length))
-            assert revision.text[i, : cut + 1].tolist() == list(parent.token_ids[: cut + 1])
-            assert set(revision.text[i, cut + 1 :].tolist()) <= {-1}
-        else:
-            assert set(redrawn) <= set(parent.free)
-            assert len(redrawn) == min(texts.CHANGES[i // 2 % 4], len(parent.free))
-            assert revision.text[i, :length].tolist() == list(parent.token_ids)
-            changed.append(tuple(redrawn))
-    assert len(set(changed)) > 1
-
-
-def test_parents_are_drawn_by_their_weights() -> None:
-    params = AISP(n=64, iterations=7)
-    state = play(params)[0][4]
-    parents = texts.revise(state, params).parents
-    for place, parent in enumerate(state.population):
-        assert parents.count(place) == pytest.approx(64 * parent.weight, abs=2)
 
 
 def test_rewards_that_tie_weigh_alike_and_it_is_said() -> None:
