@@ -57,7 +57,7 @@ EXAMPLES = {
     ],
     "value train": ["prelogit value train mine"],
     "replay": ['prelogit replay "$JOB" p1'],
-    "doctor": ["prelogit doctor"],
+    "doctor": ["prelogit doctor", "prelogit doctor --reward relevance"],
 }
 
 

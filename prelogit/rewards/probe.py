@@ -76,7 +76,7 @@ async def probe(score: Score, *, reward: Any = None) -> Probe:
     )
     seen = Seen(
         end_unread=lengths.end_unread,
-        markers_help=markers is not None and markers.all_higher(0.1 * found.std),
+        markers_help=markers is not None and markers.clearer(0.25 * found.std),
         more_tokens=more_tokens,
     )
     return report.model_copy(update={"warnings": tuple(warnings(report, seen, reward))})
@@ -142,8 +142,12 @@ class _Changed(NamedTuple):
     def gap(self) -> Gap:
         return gap(self.plain, self.other)
 
-    def all_higher(self, by: float) -> bool:
-        return all(b - a > by for a, b in zip(self.plain, self.other, strict=True))
+    def clearer(self, by: float) -> bool:
+        """The first half stands higher above the second where it is changed, every one of it."""
+        half = len(self.plain) // 2
+        before = [a - b for a, b in zip(self.plain[:half], self.plain[half:], strict=True)]
+        after = [a - b for a, b in zip(self.other[:half], self.other[half:], strict=True)]
+        return all(b - a > by for a, b in zip(before, after, strict=True))
 
 
 async def _changed(asked: Asked, plain: Sequence[Item], other: Sequence[Item]) -> _Changed | None:

@@ -164,22 +164,26 @@ def spaced() -> tuple[list[Item], list[Item]]:
 
 
 def marked() -> tuple[list[Item], list[Item]]:
-    """Good answers as they are and with words of no meaning around each turn, and the same where the
-    turns carry a chat template's markers as text, as long as those words."""
-    plain = [golden.item("good") for golden in (GOLDEN[0], GOLDEN[1], GOLDEN[4])]
-    worded = [_around(item, "(a turn of {role})\n", "(part end)") for item in plain]
-    other = [_around(item, "<|im_start|>{role}\n", "<|im_end|>") for item in plain]
-    return [*plain, *worded], [*other, *other]
-
-
-def _around(item: Item, before: str, behind: str) -> Item:
-    def text(role: str, content: str) -> str:
-        return f"{before.format(role=role)}{content}{behind}"
-
-    conversation = [
-        {**turn, "content": text(turn["role"], turn["content"])} for turn in item.conversation
+    """Good answers and then as many off-topic ones, and the same where the turns carry a chat template's
+    markers as text."""
+    chosen = (GOLDEN[0], GOLDEN[1], GOLDEN[4])
+    plain = [golden.item("good") for golden in chosen]
+    plain += [golden.item("off-topic") for golden in chosen]
+    other = [
+        item._replace(
+            conversation=[
+                {**turn, "content": _in_markers(turn["role"], turn["content"])}
+                for turn in item.conversation
+            ],
+            response=_in_markers("assistant", item.response),
+        )
+        for item in plain
     ]
-    return item._replace(conversation=conversation, response=text("assistant", item.response))
+    return plain, other
+
+
+def _in_markers(role: str, text: str) -> str:
+    return f"<|im_start|>{role}\n{text}<|im_end|>"
 
 
 def _filled(length: int) -> str:

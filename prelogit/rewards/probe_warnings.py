@@ -101,8 +101,8 @@ def _template(seen: Seen) -> Iterator[str]:
         )
     if seen.markers_help:
         yield (
-            "texts whose turns carry a chat template's markers have a higher reward than the same without: "
-            "perhaps no template is applied to the conversations; give the reward its chat template"
+            "good answers stand out more where the turns carry a chat template's markers as text: perhaps no "
+            "template is applied to the conversations; give the reward its chat template"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from prelogit.rewards.local import LocalReward
 from prelogit.rewards.probe import probe
 from prelogit.rewards.probe_texts import GOLDEN, OVER_LONG
 from prelogit.wire.probe import Probe
+from tests.workers.moody import vowels
 
 Rewards = list[float]
 
@@ -207,13 +209,17 @@ async def test_spaces_that_count_are_told() -> None:
     warned(report, "spaces or line breaks")
 
 
-async def test_a_missing_chat_template_is_guessed_from_markers_but_not_from_length() -> None:
+async def test_a_missing_chat_template_is_guessed_from_markers_alone() -> None:
     def wants_markers(conversations: Any, responses: Sequence[str]) -> Rewards:
-        pairs = zip(fair(conversations, responses), conversations, strict=True)
-        return [one + 5 * ("<|im_start|>" in turns[-1]["content"]) for one, turns in pairs]
+        """As a model that tells answers apart only by its template."""
+        good = {golden.good for golden in GOLDEN}
+        bare = [re.sub(r"<\|im_start\|>\w+\n|<\|im_end\|>", "", text) for text in responses]
+        fairly = zip(fair(conversations, bare), bare, responses, strict=True)
+        return [one + 20 * (text in good and text != whole) for one, text, whole in fairly]
 
     warned(await probed(wants_markers), "give the reward its chat template")
-    assert "template" not in " ".join((await probed(length)).warnings)
+    for elsewhere in (length, vowels):
+        assert "template" not in " ".join((await probed(elsewhere)).warnings)
 
 
 async def test_refused_texts_are_written_down() -> None:
