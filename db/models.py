@@ -58,6 +58,7 @@ class JobRow(Base):
     error: Mapped[dict[str, Any] | None]
     settings: Mapped[dict[str, Any]]  # the request without its prompts
     engine: Mapped[dict[str, Any] | None]  # what decodes it; None before a worker has had it
+    probe: Mapped[dict[str, Any] | None]  # what was found out about its reward
 
 
 class GroupRow(Base):

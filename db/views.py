@@ -47,6 +47,7 @@ def view(session: Session, job_id: str) -> Job | None:
             "usage": _usage(row),
             "reward": _rewards(session, row),
             "engine": row.engine,
+            "probe": row.probe,
             "error": None if row.error is None else Problem.model_validate(row.error),
             "links": _links(row.id),
         }

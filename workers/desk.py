@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -11,13 +12,16 @@ from prelogit.engine.load import Model
 from workers.heartbeat import Heartbeat
 from workers.settings import Settings
 
+if TYPE_CHECKING:
+    from workers.probing import Kept
+
 
 @dataclass(frozen=True)
 class Desk:
     """Store, model and settings of one worker process.
 
     ``stopping`` is set when the worker is told to end, ``broken`` when its device failed so
-    that only a new process can use it again.
+    that only a new process can use it again. ``probes``: reports on rewards, by how jobs name them.
     """
 
     store: sessionmaker[Session]
@@ -27,3 +31,4 @@ class Desk:
     heartbeat: Heartbeat
     stopping: threading.Event = field(default_factory=threading.Event)
     broken: threading.Event = field(default_factory=threading.Event)
+    probes: dict[str, Kept] = field(default_factory=dict)

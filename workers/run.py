@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from typing import NamedTuple
 
 import torch
 from sqlalchemy.exc import SQLAlchemyError
@@ -13,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import jobs, leases
 from db.leases import Claim
 from db.session import reading
+from prelogit.core.errors import PrelogitError
 from prelogit.engine.report import report
 from prelogit.rewards.hosted.coherence import packaged_coherence
 from prelogit.search.driver import Verdict
@@ -20,6 +22,7 @@ from prelogit.solve import solve
 from prelogit.value.use import Values
 from workers.desk import Desk
 from workers.failure import Failure, explain
+from workers.probing import probe_reward, to_be_probed
 from workers.resume import pool_share, prompt_jobs
 from workers.reward import reward_of
 from workers.store import transaction
@@ -66,11 +69,37 @@ def run_group(desk: Desk, group_id: str) -> None:
 
 
 def _run(desk: Desk, writer: Writer) -> None:
-    _search_all(desk, writer)
+    if _trusted(desk, writer):
+        _search_all(desk, writer)
     # A prompt that broke the device is left to its lease: that counts as an attempt, so that it
     # cannot break one worker after the other for ever.
     if writer.held.open and not desk.broken.is_set():
         writer.give_back(writer.held.open)  # stopped, or cancelled
+
+
+def _trusted(desk: Desk, writer: Writer) -> bool:
+    """Whether the search may begin; the prompts fail with the reason where their reward is refused.
+
+    Raises: SQLAlchemyError.
+    """
+    try:
+        if to_be_probed(desk, writer):
+            asyncio.run(probe_reward(desk, writer, _wanted(desk, writer).still))
+    except Unwanted:
+        return False
+    except SQLAlchemyError:
+        raise
+    except PrelogitError as error:
+        for prompt_id in writer.held.open:
+            writer.fail(prompt_id, str(error))
+        return False
+    except Exception as error:  # noqa: BLE001 - the search says what it makes of such a reward
+        failure = explain(error)
+        log.error(
+            "reward not probed job=%s (%s at %s)",
+            *(writer.claim.job_id, type(error).__name__, failure.where),
+        )
+    return True
 
 
 def _search_all(desk: Desk, writer: Writer) -> None:
@@ -129,18 +158,15 @@ async def _solve(desk: Desk, writer: Writer, wanted: Collection[str]) -> None:
         found = prompt_jobs(session, claim, wanted)
         share = pool_share(session, claim, wanted)
     reward = reward_of(claim.request.reward, settings)
-    cancelled = every_second(lambda: _cancelled(desk, claim))
-
-    def still_wanted() -> bool:
-        return not desk.stopping.is_set() and bool(writer.held.open) and not cancelled()
+    wanted_by = _wanted(desk, writer)
 
     def on_question(prompt_id: str) -> Verdict:
         if desk.stopping.is_set() or prompt_id not in writer.held.open:
             return "abandon"
-        return "cancel" if cancelled() else "continue"
+        return "cancel" if wanted_by.cancelled() else "continue"
 
     async with reward:
-        score = while_wanted(reward, still_wanted, grace_seconds=settings.stop_wait_seconds)
+        score = while_wanted(reward, wanted_by.still, grace_seconds=settings.stop_wait_seconds)
         await solve(
             desk.model,
             found,
@@ -152,6 +178,22 @@ async def _solve(desk: Desk, writer: Writer, wanted: Collection[str]) -> None:
             nll=settings.nll,
             share=share,
         )
+
+
+class _Wanted(NamedTuple):
+    """Looks, at most once a second, whether the job was cancelled, and whether to go on at all."""
+
+    cancelled: Callable[[], bool]
+    still: Callable[[], bool]
+
+
+def _wanted(desk: Desk, writer: Writer) -> _Wanted:
+    cancelled = every_second(lambda: _cancelled(desk, writer.claim))
+
+    def still() -> bool:
+        return not desk.stopping.is_set() and bool(writer.held.open) and not cancelled()
+
+    return _Wanted(cancelled, still)
 
 
 def _cancelled(desk: Desk, claim: Claim) -> bool:

@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     tensor_parallel: how many GPUs share each layer, from ``device`` on.
     reward_urls: beginnings of the URLs of reward servers that jobs may name; reward_keys: which keys
     go to which of them, and where they are kept.
+    reward_probe: a job's reward is probed before its first round.
     coherence: measured of each answer, where the packaged sentence embeddings are installed.
     nll: of each answer under the model itself; measured too.
     lease_seconds: a prompt whose worker is silent for so long is given to another one.
@@ -55,6 +56,7 @@ class Settings(BaseSettings):
     reward_timeout_seconds: Seconds = 60.0
     reward_patience_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 300.0
     lease_seconds: Seconds = 30.0
+    reward_probe: Literal["on", "off"] = "on"
     coherence: bool = True
     nll: bool = True
     stop_wait_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0

@@ -7,12 +7,13 @@ from collections.abc import Callable, Collection
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from db import engines, jobs, leases, results, trace
+from db import engines, jobs, leases, probes, results, trace
 from prelogit.core.errors import LeaseLostError
 from prelogit.core.records import Candidate, Iteration, ModelRef, Result
 from prelogit.search.driver import Verdict
 from prelogit.solve import Callbacks
 from prelogit.wire.jobs import JobEngine
+from prelogit.wire.probe import Probe
 from workers.heartbeat import Held
 from workers.store import transaction
 
@@ -43,6 +44,10 @@ class Writer:
     def callbacks(self) -> Callbacks:
         """What ``solve`` is to report to."""
         return Callbacks(self._on_prompt, self._on_iteration, self._on_result)
+
+    def probed(self, report: Probe) -> None:
+        """What was found out about the job's reward."""
+        self._write(lambda session: probes.report(session, self.claim.job_id, report))
 
     def fail(self, prompt_id: str, reason: str) -> None:
         """The prompt ends without a result, with the reason; its trace stays."""

@@ -17,7 +17,7 @@ from prelogit.core.errors import (
 )
 from prelogit.rewards.probe_calls import Alone, Asked, one_by_one, refuses
 from prelogit.rewards.probe_numbers import Gap, gap, misplaced, rounding, saturation, scale
-from prelogit.rewards.probe_texts import Item, empty, marked, ordinary, over_long, spaced
+from prelogit.rewards.probe_texts import GOLDEN, Item, empty, marked, ordinary, over_long, spaced
 from prelogit.rewards.probe_tokens import more_tokens_than_sent
 from prelogit.rewards.probe_warnings import Seen, warnings
 from prelogit.rewards.protocol import Score, Scores
@@ -80,6 +80,16 @@ async def probe(score: Score, *, reward: Any = None) -> Probe:
         more_tokens=more_tokens,
     )
     return report.model_copy(update={"warnings": tuple(warnings(report, seen, reward))})
+
+
+async def fingerprint_now(score: Score) -> str | None:
+    """The fingerprint of the model that answers now, from two responses.
+
+    Raises: as ``Score``.
+    """
+    golden = GOLDEN[0]
+    scores = await score([golden.conversation, golden.conversation], [golden.good, golden.bad])
+    return scores.reward.fingerprint
 
 
 def bounds_of(reward: Any) -> tuple[float, float] | None:

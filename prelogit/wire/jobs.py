@@ -11,6 +11,7 @@ from prelogit.wire.limits import Budget as Budget
 from prelogit.wire.limits import Stop as Stop
 from prelogit.wire.limits import even_rounds, refusal, round_samples, stretched
 from prelogit.wire.params import AISP, BaselineField, MethodField, MethodParams
+from prelogit.wire.probe import Probe
 from prelogit.wire.problem import Problem
 from prelogit.wire.reward import Identifier as Identifier
 from prelogit.wire.reward import RewardRef as RewardRef
@@ -223,7 +224,7 @@ class JobLinks(BaseModel):
 
 
 class Job(BaseModel):
-    """A job as ``GET /v1/jobs/{id}`` shows it; ``engine``: None before a worker has it."""
+    """A job as ``GET /v1/jobs/{id}`` shows it; ``engine`` and ``probe``: None before a worker has it."""
 
     id: str
     object: Literal["job"] = "job"
@@ -238,5 +239,6 @@ class Job(BaseModel):
     usage: Usage
     reward: RewardSummary
     engine: JobEngine | None = None
+    probe: Probe | None = None
     error: Problem | None = None
     links: JobLinks

@@ -61,7 +61,13 @@ def make_desk(store: sessionmaker[Session], model: Model, reward: Reward) -> Ite
     desks: list[Desk] = []
 
     def make(owner: str = "one", **fields: Any) -> Desk:
-        given = {"reward_url": reward.url, "model": model.name, "lease_seconds": 5.0, **fields}
+        given = {
+            "reward_url": reward.url,
+            "reward_probe": "off",  # tests count what is asked of the reward
+            "model": model.name,
+            "lease_seconds": 5.0,
+            **fields,
+        }
         settings = Settings(_env_file=None, **given)
         heartbeat = Heartbeat(
             store, owner=owner, model=model.name, ttl_seconds=settings.lease_seconds

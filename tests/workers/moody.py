@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 
 FOLDER = "MOODY_FOLDER"
-MOODS = ("nan", "huge", "few", "raise")
+MOODS = ("nan", "huge", "few", "raise", "sorted")
 
 
 def vowels(conversations: list[list[dict[str, str]]], responses: list[str]) -> list[float]:
@@ -40,6 +40,8 @@ def score(conversations: list[list[dict[str, str]]], responses: list[str]) -> li
         if _is(folder, mood, prompts):
             about = [_about(folder, mood, prompt) for prompt in prompts]
             rewards = [value if hit else reward for hit, reward in zip(about, rewards, strict=True)]
+    if _is(folder, "sorted", prompts):
+        rewards.sort()
     return rewards[:-1] if _is(folder, "few", prompts) else rewards
 
 

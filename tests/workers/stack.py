@@ -102,6 +102,7 @@ class Stack:
                 "database_url": self.store_url,
                 "redis_url": self.queue.url,
                 "reward_url": self.reward.url,
+                "reward_probe": "off",  # tests count what is asked of the reward
                 "model": self.model,
                 "device": "cpu",
                 "lease_seconds": LEASE_SECONDS,
