@@ -12,10 +12,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from db import probes
 from prelogit import Client
 from prelogit.cli.watching import best_so_far
 from tests.cli.conftest import Run
 from tests.client.gateway import Gateway
+from tests.db.test_probes import FIRST
 
 
 @pytest.fixture
@@ -37,6 +39,16 @@ def test_status_shows_a_job(run: Run, ended: str) -> None:
     listed = run("jobs")
     assert ended in listed.out
     assert run("jobs", "--status", "failed", "--json").json == []
+
+
+def test_status_shows_what_the_probe_warns_of(run: Run, ended: str, gateway: Gateway) -> None:
+    assert "warning" not in run("status", ended).out
+    with gateway.worker.store.begin() as session:
+        probes.report(session, ended, FIRST.model_copy(update={"warnings": ("[red] hot", "two")}))
+    shown = run("status", ended).out.splitlines()
+    told = [line.split(maxsplit=1)[1].strip() for line in shown if line.startswith("warning")]
+    assert told == ["reward: [red] hot", "reward: two"]
+    assert run("status", ended, "--json").json["probe"]["reward"] == "relevance"
 
 
 def test_watching_ends_with_the_job(run: Run, gateway: Gateway) -> None:
