@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import time
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from prelogit.rewards.protocol import Score, Scores, check
 
 LONGEST_ALONE_SECONDS = 30.0  # a slow reward is not asked for every text alone
 FEWEST_ALONE = 5
+_REFUSED = re.compile(r"\brefused with status 4\d\d\b")
+LARGEST = 1e100  # whose square is still a number
 
 
 class Asked:
@@ -39,7 +42,14 @@ class Asked:
                 "two different models answered the probe's calls: let one model serve all requests"
             )
         self.reward = scores.reward
-        return scores._replace(rewards=check(scores.rewards, len(items)))
+        rewards = check(scores.rewards, len(items))
+        largest = float(rewards.abs().max())
+        if largest > LARGEST:
+            raise RewardAnswerError(
+                f"the reward of a golden text is as large as {largest:.3g}, too large to reckon with: scale "
+                "the reward down"
+            )
+        return scores._replace(rewards=rewards)
 
 
 class Alone(NamedTuple):
@@ -101,7 +111,8 @@ async def _one_by_one(
 
 def refuses(error: Exception) -> bool:
     """Whether a reward says that it does not take a text, rather than answer nonsense for it."""
-    for one in (error, error.__context__):  # servers' errors are told anew with their response
-        if isinstance(one, RefusedError) and 400 <= one.status < 500:
-            return True
+    if isinstance(error, RefusedError):
+        return 400 <= error.status < 500
+    if isinstance(error, RewardAnswerError):  # told anew, with the response that it is about
+        return _REFUSED.search(str(error)) is not None
     return isinstance(error, InputError)

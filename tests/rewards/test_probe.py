@@ -143,6 +143,7 @@ async def test_what_depends_on_the_batch_more_than_on_the_text_is_refused() -> N
     ("function", "said"),
     [
         (lambda c, r: [math.nan for _ in r], "not a finite number"),
+        (lambda c, r: [1.7e308 for _ in r], "scale the reward down"),
         (lambda c, r: [1.0] * (len(r) - (len(r) > 1)), "14 rewards came back for 15 responses"),
     ],
 )

@@ -26,6 +26,24 @@ async def test_a_server_is_probed_and_its_refusals_are_written_down(
     assert "maximum context length is 2000" in str(refused["over-long response"])
 
 
+async def test_a_conversation_that_a_server_refuses_is_left_out(
+    serve: Any, reply: Any, tokenizer: Any
+) -> None:
+    server_of = fakes.vllm(reply, tokenizer, limit=30_000)
+
+    def no_system(request: Any, number: int) -> Any:
+        if request.json["messages"][0]["role"] == "system":
+            return reply(b'{"error": {"message": "System role not supported"}}', 400)
+        return server_of(request, number)
+
+    async with serve(no_system) as server:
+        report = await probe(load(server.url))
+    (told,) = [one for one in report.odd if one.outcome == "refused"]
+    assert told.text == "system turn, good answer"
+    assert "System role not supported" in str(told.reason)
+    assert report.pairs == 4
+
+
 async def test_an_activation_that_was_asked_for_is_told(
     serve: Any, reply: Any, tokenizer: Any
 ) -> None:
