@@ -148,8 +148,8 @@ def _lengths(report: Probe, seen: Seen) -> Iterator[str]:
         )
     if cut:
         yield (
-            f"it does not read all of {_names(cut)}: responses beyond its length are told apart by the part that "
-            "it reads alone; keep max_new_tokens and the prompts below its length"
+            f"it does not read all of {_names(cut)}: what lies beyond its length is not judged; keep "
+            "max_new_tokens and the prompts below it"
         )
     if seen.end_unread:
         yield (
