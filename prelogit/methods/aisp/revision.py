@@ -20,7 +20,7 @@ from prelogit.search.plan import Shape
 from prelogit.wire.params import AISP
 
 UNINFORMED = 0.25  # share of the rounds that draw from the prior
-HOT = 4  # of the prior's samples every so-manyth has the higher temperature
+HOT = 2  # of the prior's samples every so-manyth has the higher temperature
 SWITCH = 0.125  # share of the samples that have the other temperature than their parent
 CHANGES = (1, 2, 3, 4)  # places that a sample draws anew when it is not cut, in turns
 

@@ -13,8 +13,8 @@ other words. So each sample has a proposal of its own, as in population Monte Ca
 Places are drawn anew where the model had a choice: half of the samples keep all before one such
 place and nothing after it, the others keep all but 1 to 4 such places.
 
-How wide the noise should be depends on what the reward likes, so it is searched for as well: a
-quarter of the prior's samples are drawn at a temperature that is higher by ``heat``, and a sample has its
+How wide the noise should be depends on what the reward likes, so it is searched for as well: half
+of the prior's samples are drawn at a temperature that is higher by ``heat``, and a sample has its
 parent's temperature, but for one in eight (self-adaptation, as in evolution strategies: Schwefel, 1981).
 
 Dimensions: n samples, T = max_new_tokens.

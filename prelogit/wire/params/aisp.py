@@ -59,8 +59,8 @@ class AISP(MethodParams):
         default=0.8, description='of the noise with proposal "texts", as of sampling'
     )
     heat: Annotated[float, Field(ge=1, le=4, allow_inf_nan=False)] = Field(
-        default=1.0,
-        description='with proposal "texts": a quarter of the first samples have this times the temperature, '
+        default=1.25,
+        description='with proposal "texts": half of the first samples have this times the temperature, '
         "and what is made of a text has the text's own; 1: all have the same",
     )
     top_p: Share = Field(

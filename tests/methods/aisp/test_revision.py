@@ -50,10 +50,10 @@ def test_parents_are_drawn_by_their_weights() -> None:
         assert parents.count(place) == pytest.approx(64 * parent.weight, abs=2)
 
 
-def test_a_quarter_of_the_priors_samples_are_hotter() -> None:
+def test_half_of_the_priors_samples_are_hotter() -> None:
     params = AISP(n=8, temperature=0.5, heat=2.0)
     first = temperatures(made_from(play(params)[0][0], params), params)
-    assert first.tolist() == [0.5, 0.5, 0.5, 1.0, 0.5, 0.5, 0.5, 1.0]
+    assert first.tolist() == [0.5, 1.0, 0.5, 1.0, 0.5, 1.0, 0.5, 1.0]
 
 
 def test_samples_have_the_temperature_of_their_parent_but_for_one_in_eight() -> None:
