@@ -25,6 +25,8 @@ def reward_of(reward: RewardRef, settings: Settings) -> Any:
         return ServiceReward(settings.reward_url, reward.hosted, **patience)  # type: ignore[arg-type]
     entry = refuse_unless_allowed(reward.url, settings.reward_urls)
     options = {**reward.options, **patience, "public_only": entry == ANY}
+    if reward.protocol in (None, "prelogit") and reward.model is not None:
+        options["name"] = options.pop("model")  # what our own service calls it
     if reward.key is not None:
         key = key_of(reward.key, reward.url, settings.reward_keys)
         secret(reward.key, key)  # what cannot be read is said before anything is asked

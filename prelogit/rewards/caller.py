@@ -6,7 +6,6 @@ Neither user, password, key nor query of an address stands in any error.
 from __future__ import annotations
 
 import asyncio
-import json
 import ssl
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -19,6 +18,8 @@ from prelogit.core.errors import RewardAnswerError, RewardUnavailableError
 from prelogit.rewards.address import Address
 from prelogit.rewards.answers import NONSENSE
 from prelogit.rewards.connection import SharedClient
+from prelogit.rewards.documents import Document, detail_of, json_of, plain_text
+from prelogit.rewards.public_only import PrivateAddressError, PublicOnly
 
 TRY_AGAIN = frozenset({429, 502, 503, 504})
 LONGEST_DETAIL = 500
@@ -53,16 +54,13 @@ class RefusedError(RewardAnswerError):
         self.status = status
 
 
-Document = dict[str, Any] | list[Any]
-
-
 class Caller:
     """Posts to one place of a service.
 
     Args:   path: behind the address, with its slash. who: the service in the errors ("the reward
             service"). cure: what to do when it is silent. answer: what it should answer with.
             busy: statuses that mean "later". key: asked for the bearer's key when a connection
-            is opened; None: none is sent.
+            is opened; None: none is sent. public_only: never connect to a private address.
     """
 
     def __init__(
@@ -76,8 +74,10 @@ class Caller:
         answer: str,
         busy: frozenset[int] = TRY_AGAIN,
         key: Callable[[], str | None] = lambda: None,
+        public_only: bool = False,
     ) -> None:
         self._address = address
+        self._public_only = public_only
         self._path = path
         self._patience = patience
         self._who = f"{who} at {address.shown}"
@@ -139,6 +139,11 @@ class Caller:
                 answer = await client.post(f"{self._address.url}{self._path}", content=body)
         except (TimeoutError, httpx.TimeoutException):
             raise _SilentError(f"no answer within {seconds:g} s") from None
+        except PrivateAddressError:
+            raise RewardAnswerError(
+                f"{self._who} is on a private network, which this installation allows only where "
+                "PRELOGIT_REWARD_URLS names the server"
+            ) from None
         except httpx.TransportError as error:
             raise _SilentError(_why(error)) from None
         except httpx.HTTPError as error:
@@ -150,11 +155,11 @@ class Caller:
     def _read(self, answer: httpx.Response) -> tuple[Document | None, str]:
         """What a good answer holds and its content type, or the error that its status means."""
         kind = answer.headers.get("content-type", "no content type")
-        document = _json(answer)
+        document = json_of(answer)
         if answer.is_success:
             return document, kind
         told = document if isinstance(document, dict) else {}
-        detail = self._without_secrets(_detail(told) or _plain(answer))[:LONGEST_DETAIL]
+        detail = self._without_secrets(detail_of(told) or plain_text(answer))[:LONGEST_DETAIL]
         if answer.status_code in self._busy and told.get("type") != NONSENSE:
             reason = f"status {answer.status_code}" + (f", {detail}" if detail else "")
             raise _SilentError(reason, _retry_after(answer))
@@ -181,53 +186,15 @@ class Caller:
         headers = {"content-type": "application/json", "accept": "application/json"}
         if key:
             headers["authorization"] = f"Bearer {key}"
+        verify = self._certificates if self._certificates is not None else False
         return httpx.AsyncClient(
-            verify=self._certificates if self._certificates is not None else False,
+            transport=PublicOnly(verify) if self._public_only else None,
+            verify=verify,
             trust_env=not address.loopback,  # a proxy cannot reach this machine's loopback
             auth=None if key else address.login,
             headers=headers,
             timeout=httpx.Timeout(self._patience.timeout_seconds, connect=5.0, pool=None),
         )
-
-
-def _json(answer: httpx.Response) -> Document | None:
-    kind = _kind(answer)
-    if not (kind == "application/json" or (kind.startswith("application/") and "+json" in kind)):
-        return None
-    try:
-        document = json.loads(answer.content)
-    except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested without end
-        return None
-    return document if isinstance(document, (dict, list)) else None
-
-
-def _plain(answer: httpx.Response) -> str:
-    """A refusal in plain text, as frameworks write it before a server's own code has run."""
-    return " ".join(answer.text.split()) if _kind(answer) == "text/plain" else ""
-
-
-def _kind(answer: httpx.Response) -> str:
-    return str(answer.headers.get("content-type", "").partition(";")[0].strip().lower())
-
-
-def _detail(document: dict[str, Any]) -> str:
-    """Why a service refuses: a problem's ``detail``, or the ``message`` of OpenAI's errors."""
-    error = document.get("error")
-    if isinstance(error, dict):
-        document = error
-    said = document.get("detail") or document.get("message") or error or ""
-    if isinstance(said, list):
-        return "; ".join(map(_complaint, said))
-    return said if isinstance(said, str) else str(said)
-
-
-def _complaint(one: object) -> str:
-    """One entry of FastAPI's list: where and what, without the input that it repeats."""
-    if not isinstance(one, dict) or "msg" not in one:
-        return str(one)
-    place = one.get("loc")
-    where = ".".join(map(str, place)) + ": " if isinstance(place, list) else ""
-    return f"{where}{one['msg']}"
 
 
 def _retry_after(answer: httpx.Response) -> float:

@@ -11,11 +11,11 @@ from prelogit.core.errors import InputError
 from prelogit.rewards.function import from_callable, from_path
 from prelogit.rewards.local import LocalReward, relevance
 from prelogit.rewards.protocol import Score
-from prelogit.rewards.servers.one_string import server_in
 from prelogit.rewards.servers.options import known_options
 from prelogit.rewards.servers.protocols import PROTOCOLS
 from prelogit.rewards.servers.reward import ServerReward
 from prelogit.rewards.service import ServiceReward
+from prelogit.wire.server_text import server_in
 
 NAMED = {"relevance": relevance}
 

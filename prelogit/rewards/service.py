@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 from prelogit.core.errors import RewardAnswerError
@@ -25,7 +26,8 @@ class ServiceReward:
     Args:   url: http(s)://host:port, with user:password@ and #name where needed.
             name: which of the hosted rewards; None means the only one.
             timeout_seconds: of one request. patience_seconds: how long a service that is
-            down, slow or overloaded is asked again.
+            down, slow or overloaded is asked again. key: reads a bearer key; None: none is sent.
+            public_only: never connect to a private address.
     Raises: InputError: the URL cannot be one.
     """
 
@@ -41,6 +43,8 @@ class ServiceReward:
         requests_at_once: int = 4,
         first_wait_seconds: float = 0.2,
         longest_wait_seconds: float = 10.0,
+        key: Callable[[], str | None] = lambda: None,
+        public_only: bool = False,
     ) -> None:
         self._address = parse_address(url)
         self.name = name if name is not None else self._address.reward
@@ -55,6 +59,8 @@ class ServiceReward:
             cure="start it with `prelogit up` or `python -m reward_service`, or correct "
             "PRELOGIT_REWARD_URL",
             answer="a JSON object with scores: check that the URL is a reward service's",
+            key=key,
+            public_only=public_only,
         )
 
     def __repr__(self) -> str:

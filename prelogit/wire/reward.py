@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import (
@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from prelogit.wire.server_text import server_in
 from prelogit.wire.strict import Strict
 
 Identifier = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f/\\?#]+$")]
@@ -37,17 +38,22 @@ OPTIONS = (
     "truncation",
     "max_tokens",
     "form",
+    "text",
     "key",
 )
+_CUT = frozenset({"tokenizer", "max_tokens", "truncation"})
+OPTIONS_OF: dict[str, frozenset[str]] = {
+    "prelogit": frozenset({"model"}),
+    "vllm-classify": _CUT | {"model", "activation", "label", "text"},
+    "vllm-pooling": _CUT | {"model", "activation", "label", "text"},
+    "vllm-score": _CUT | {"model", "activation", "text"},
+    "sglang": _CUT | {"model", "label", "text"},
+    "tei": _CUT | {"activation", "label", "text"},
+    "openrlhf": _CUT | {"text"},
+    "infinity": _CUT | {"model", "activation"},
+    "judge": frozenset({"model", "form", "max_tokens"}),
+}
 DEFAULT = "relevance"
-
-
-class Named(NamedTuple):
-    """What one text says of a reward: ``relevance``, or ``tei+http://127.0.0.1:8080#model``."""
-
-    protocol: str | None
-    url: str | None
-    name: str | None  # a reward's, or behind the # that of the server's model
 
 
 class RewardRef(Strict):
@@ -58,7 +64,7 @@ class RewardRef(Strict):
     no password. protocol: what the server speaks. model: which of its models. tokenizer: whose chat
     template writes the conversations for a server that takes text. label: which label's score, of several.
     activation: let the server squeeze its scores. truncation, max_tokens: what happens to a text
-    that is longer than the reward reads. form: of a judge's question. key: name of a key that the
+    that is longer than the reward reads. form: of a judge's question. text: how a conversation is written. key: name of a key that the
     installation holds for this server, never the key itself.
     """
 
@@ -72,6 +78,7 @@ class RewardRef(Strict):
     truncation: Literal["refuse", "left", "right"] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     form: Literal["grade", "yes-no"] | None = None
+    text: Literal["chat", "plain", "response"] | None = None
     key: Identifier | None = None
 
     @model_validator(mode="before")
@@ -101,14 +108,25 @@ class RewardRef(Strict):
         return url
 
     @model_validator(mode="after")
-    def _one_of_two(self) -> Self:
+    def _options_fit(self) -> Self:
+        told = [name for name in OPTIONS if getattr(self, name) is not None]
         if self.url is None:
-            told = [name for name in OPTIONS if getattr(self, name) is not None]
             if told:
                 raise ValueError(
                     f"{told[0]} is of a reward server: give its url, or leave {told[0]} out (a reward of "
                     "this installation has its options in PRELOGIT_REWARDS)"
                 )
+            return self
+        protocol = self.protocol or "prelogit"
+        known = OPTIONS_OF[protocol] | {"protocol", "key"}
+        strange = [name for name in told if name not in known]
+        if strange:
+            raise ValueError(
+                f"the protocol {protocol} has no {strange[0]}: it has "
+                f"{', '.join(sorted(OPTIONS_OF[protocol]))}"
+            )
+        if protocol == "judge" and self.model is None:
+            raise ValueError("a judge needs its model's name: give model")
         return self
 
     @property
@@ -134,20 +152,17 @@ class RewardRef(Strict):
         return {name: value for name, value in handler(self).items() if value is not None}
 
 
-def named(text: str) -> Named:
-    """Read the one-text form that commands and settings have."""
-    scheme, mark, rest = text.partition("://")
-    if not mark:
-        return Named(None, None, text)
-    protocol, plus, bare = scheme.rpartition("+")
-    place, _, name = rest.partition("#")
-    return Named(protocol if plus else None, f"{bare}://{place}", unquote(name) or None)
+def reward_body(text: str) -> dict[str, Any]:
+    """The JSON of a reward that is told in one text: ``relevance``, or ``tei+http://host:8080#model``.
 
-
-def reward_body(text: str) -> dict[str, str]:
-    """The JSON of a reward that is told in one text."""
-    told = named(text)
-    if told.url is None:
+    Raises: InputError: an option in it cannot be one.
+    """
+    server = server_in(text)
+    if server is None and not text.startswith(("http://", "https://")):
         return {"name": text}
-    body = {"url": told.url, "protocol": told.protocol, "model": told.name}
+    url, options = (text, {}) if server is None else (server.url, server.options)
+    place, _, model = url.partition("#")
+    body = {"url": place, **options, "model": unquote(model) or options.get("model")}
+    if server is not None:
+        body["protocol"] = server.protocol
     return {name: value for name, value in body.items() if value is not None}

@@ -9,9 +9,9 @@ import pytest
 
 from prelogit.core.errors import InputError
 from prelogit.rewards.load import load_reward
-from prelogit.rewards.servers.one_string import server_in
 from prelogit.rewards.servers.reward import ServerReward
 from prelogit.rewards.service import ServiceReward
+from prelogit.wire.server_text import server_in
 
 ASKED = [[{"role": "user", "content": "a?"}]]
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from prelogit.wire.reward import RewardRef, named, reward_body
+from prelogit.rewards.servers.protocols import PROTOCOLS
+from prelogit.wire.reward import OPTIONS_OF, RewardRef, reward_body
 
 
 def read(**fields: Any) -> RewardRef:
@@ -57,6 +58,9 @@ def test_what_results_call_a_server(fields: dict[str, str], shown: str) -> None:
         ({"url": "http://rm", "truncation": "middle"}, "refuse"),
         ({"url": "http://rm", "label": -1}, "greater than or equal to 0"),
         ({"url": "http://rm", "lable": 1}, "Extra inputs"),
+        ({"url": "http://rm", "label": 1}, "the protocol prelogit has no label: it has model"),
+        ({"url": "http://rm", "protocol": "tei", "form": "grade"}, "has no form"),
+        ({"url": "http://rm", "protocol": "judge"}, "give model"),
     ],
 )
 def test_what_is_refused_names_the_cure_and_no_secret(fields: dict[str, Any], word: str) -> None:
@@ -68,12 +72,24 @@ def test_what_is_refused_names_the_cure_and_no_secret(fields: dict[str, Any], wo
 
 
 def test_one_text_names_a_reward_or_a_server() -> None:
-    assert named("relevance") == (None, None, "relevance")
-    assert named("http://rm:1/x") == (None, "http://rm:1/x", None)
-    assert named("tei+https://rm#org/model%23a") == ("tei", "https://rm", "org/model#a")
     assert reward_body("relevance") == {"name": "relevance"}
-    assert reward_body("sglang+http://rm:1#m") == {
+    assert reward_body("http://rm:1/x") == {"url": "http://rm:1/x"}
+    assert reward_body("sglang+http://rm:1?tokenizer=org/rm&max_tokens=512#org/m%23a") == {
         "url": "http://rm:1",
         "protocol": "sglang",
-        "model": "m",
+        "tokenizer": "org/rm",
+        "max_tokens": 512,
+        "model": "org/m#a",
     }
+    assert (
+        RewardRef.model_validate_json(json.dumps(reward_body("tei+https://rm?label=1"))).label == 1
+    )
+
+
+def test_the_options_of_each_protocol_are_those_of_its_client() -> None:
+    for name, client in PROTOCOLS.items():
+        if name != "prelogit":
+            of_jobs = OPTIONS_OF[name]
+            known = client.args[0].options  # type: ignore[attr-defined]
+            assert of_jobs <= known
+            assert known - of_jobs <= {"instructions", "body", "top_logprobs"}

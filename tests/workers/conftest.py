@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from db.session import make_engine, sessions
 from prelogit.engine.load import Model, load_model
+from tests.rewards.conftest import good, serve  # noqa: F401 - fixtures
 from tests.workers.services import Reward, save_model
 from tests.workers.stack import post_job
 from workers.desk import Desk

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from prelogit.core.errors import RewardAnswerError
-from prelogit.rewards.caller import Document
+from prelogit.rewards.documents import Document
 from prelogit.rewards.judge import BUSY
 from prelogit.rewards.servers.grades import GRADES, SCHEMA, grade_in
 from prelogit.rewards.servers.protocol import Asked, Protocol, Said, Settings, Written

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from prelogit.rewards.caller import Document
+from prelogit.rewards.documents import Document
 from prelogit.rewards.servers.parts import parts
 from prelogit.rewards.servers.protocol import Asked, Protocol, Said, Settings, Written
 from prelogit.rewards.servers.reading import as_many, field

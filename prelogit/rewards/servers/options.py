@@ -9,11 +9,10 @@ from typing import Any, get_args
 from prelogit.core.errors import InputError
 from prelogit.rewards.servers.protocol import Protocol, Settings, Text, Truncation
 from prelogit.rewards.servers.writing import load_tokenizer
+from prelogit.wire.server_text import SECONDS, WHOLE
 
 MORE = {"form": "grade", "top_logprobs": 20, "instructions": None, "body": None}
-WHOLE = {"max_tokens", "items_per_request", "bytes_per_request", "requests_at_once", "top_logprobs"}
-SECONDS = {"timeout_seconds", "patience_seconds", "first_wait_seconds", "longest_wait_seconds"}
-OF_ALL = (SECONDS | WHOLE | {"key_env"}) - {"max_tokens", "top_logprobs"}
+OF_ALL = (SECONDS | WHOLE | {"key_env", "key", "public_only"}) - {"max_tokens", "top_logprobs"}
 
 
 def settings(protocol: Protocol, given: Mapping[str, Any]) -> Settings:

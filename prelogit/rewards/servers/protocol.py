@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from prelogit.rewards.caller import TRY_AGAIN, Document
+from prelogit.rewards.caller import TRY_AGAIN
+from prelogit.rewards.documents import Document
 
 Text = Literal["chat", "plain", "response"]
 Truncation = Literal["refuse", "left", "right"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from prelogit.core.errors import RewardAnswerError
-from prelogit.rewards.caller import Document
+from prelogit.rewards.documents import Document
 from prelogit.rewards.servers.protocol import Asked
 
 

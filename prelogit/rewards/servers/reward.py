@@ -18,10 +18,11 @@ from prelogit.rewards.caller import Caller, Patience, RefusedError
 from prelogit.rewards.judge import completions
 from prelogit.rewards.key import key_reader
 from prelogit.rewards.protocol import Scores, check
-from prelogit.rewards.servers.options import SECONDS, settings
+from prelogit.rewards.servers.options import settings
 from prelogit.rewards.servers.protocol import Asked, Protocol, Said, Written
 from prelogit.rewards.servers.range import Range
 from prelogit.rewards.servers.writing import writer
+from prelogit.wire.server_text import SECONDS
 
 log = logging.getLogger("prelogit.rewards")
 
@@ -35,7 +36,8 @@ class ServerReward:
 
     Args:   url: http(s)://host:port, with a path where the server has one, user:password@ and
             #model where needed. options: of the protocol, ``key_env`` (NAME of the environment
-            variable with a bearer key), ``timeout_seconds``, ``patience_seconds``,
+            variable with a bearer key) or ``key`` (a function that reads it), ``public_only`` (never
+            connect to a private address), ``timeout_seconds``, ``patience_seconds``,
             ``items_per_request``, ``bytes_per_request``, ``requests_at_once``.
     Raises: InputError: an option or the URL cannot be one. ModelError: no such tokenizer.
     """
@@ -65,7 +67,8 @@ class ServerReward:
             cure="start it, correct its URL, or give it more patience",
             answer=f"JSON: check that the URL is that of a server that speaks {protocol.name}",
             busy=protocol.busy,
-            key=key_reader(options.get("key_env"), whose="the reward's key"),
+            key=options.get("key") or key_reader(options.get("key_env"), whose="the reward's key"),
+            public_only=options.get("public_only", False),
         )
 
     def __repr__(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from prelogit.core.errors import RewardAnswerError
-from prelogit.rewards.caller import Document
+from prelogit.rewards.documents import Document
 from prelogit.rewards.servers.parts import parts
 from prelogit.rewards.servers.protocol import Asked, Protocol, Said, Settings, Written
 from prelogit.rewards.servers.reading import as_many, chosen, count

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from prelogit.rewards.caller import Document
+from prelogit.rewards.documents import Document
 from prelogit.rewards.servers.parts import parts
 from prelogit.rewards.servers.protocol import Asked, Settings, Written
 from prelogit.rewards.servers.reading import tokens_of

@@ -5,7 +5,7 @@ An activation is on by default. Special tokens are added to text, not to tokens 
 
 from __future__ import annotations
 
-from prelogit.rewards.caller import Document
+from prelogit.rewards.documents import Document
 from prelogit.rewards.servers import vllm
 from prelogit.rewards.servers.protocol import Asked, Protocol, Said, Settings
 from prelogit.rewards.servers.reading import (

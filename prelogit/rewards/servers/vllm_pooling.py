@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prelogit.core.errors import RewardAnswerError
-from prelogit.rewards.caller import Document
+from prelogit.rewards.documents import Document
 from prelogit.rewards.servers import vllm
 from prelogit.rewards.servers.protocol import Asked, Protocol, Said, Settings
 from prelogit.rewards.servers.reading import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from prelogit.rewards.caller import Document
+from prelogit.rewards.documents import Document
 from prelogit.rewards.servers import vllm
 from prelogit.rewards.servers.parts import parts
 from prelogit.rewards.servers.protocol import Asked, Protocol, Said, Settings, Written

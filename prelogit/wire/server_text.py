@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from prelogit.core.errors import InputError
-from prelogit.rewards.servers.options import SECONDS, WHOLE
+
+WHOLE = {"max_tokens", "items_per_request", "bytes_per_request", "requests_at_once", "top_logprobs"}
+SECONDS = {"timeout_seconds", "patience_seconds", "first_wait_seconds", "longest_wait_seconds"}
 
 _FORM = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)\+(https?://.*)", re.DOTALL)
 
