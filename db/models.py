@@ -136,6 +136,8 @@ class IterationRow(Base):
     finish: Mapped[list[Any]]
     guided: Mapped[dict[str, Any] | None]  # of methods that pick every token by the reward
     population: Mapped[dict[str, Any] | None]
+    held_out: Mapped[dict[str, Any] | None]  # what a second reward, that does not steer, says
+    diversity: Mapped[float | None]
 
 
 class CandidateRow(Base):
@@ -156,6 +158,7 @@ class CandidateRow(Base):
     sample: Mapped[int] = mapped_column(primary_key=True)
     place: Mapped[int]
     reward: Mapped[float]
+    held_out: Mapped[float | None]
     finish_reason: Mapped[str]
     token_ids: Mapped[list[Any]]
     text: Mapped[Any]

@@ -17,10 +17,13 @@ from prelogit.core.records import Candidate, Guided, Iteration, Seconds, Trace
 
 _SCALARS = (
     *("mean", "std", "best", "best_so_far", "ess", "lambda_", "sigma2"),
-    *("kl_gaussian", "kl_token_sampled", "kl_token_exact", "step"),
+    *("kl_gaussian", "kl_token_sampled", "kl_token_exact", "step", "diversity"),
 )
 # Long, and of no use while a user watches.
-_NOT_TOLD = {"rewards", "weights", "finish", "population"}
+_NOT_TOLD: dict[str, Any] = {
+    **dict.fromkeys(("rewards", "weights", "finish", "population"), True),
+    "held_out": {"rewards"},
+}
 
 
 def append(
@@ -141,7 +144,8 @@ def _insert_iteration(
             f"round {iteration.k} of search {arm} of prompt {prompt_id!r} is stored already"
         )
     scalars: dict[str, Any] = {name: getattr(iteration, name) for name in _SCALARS}
-    for name, value in scalars.items():
+    means = {} if iteration.held_out is None else {"held_out.mean": iteration.held_out.mean}
+    for name, value in (scalars | means).items():
         if value is not None and not math.isfinite(value):
             raise StoreError(
                 f"round {iteration.k} of prompt {prompt_id!r} has {name}={value}: rewards are "
@@ -167,6 +171,7 @@ def _insert_iteration(
             population=None
             if iteration.population is None
             else iteration.population.model_dump(mode="json"),
+            held_out=None if iteration.held_out is None else iteration.held_out.model_dump(),
         )
     )
 
@@ -188,6 +193,7 @@ def _iteration(row: IterationRow) -> Iteration:
         ),
         final=row.final,
         guided=None if row.guided is None else Guided.model_validate(row.guided),
+        held_out=row.held_out,
     )
 
 

@@ -19,7 +19,7 @@ from prelogit.search.share import share_of
 from prelogit.solve import Callbacks, PromptJob, shape_of, solve
 from prelogit.text import encode
 from prelogit.value.use import Values
-from prelogit.wire.jobs import Budget, JobRequest, PromptItem, Stop
+from prelogit.wire.jobs import Budget, JobRequest, PromptItem, RewardRef, Stop
 from prelogit.wire.limits import pool_size
 from prelogit.wire.params import AISP, Baseline, Params
 
@@ -44,6 +44,7 @@ def align(
     top_k: int = 1,
     stop: Stop | None = None,
     budget: Budget | None = None,
+    held_out: Score | None = None,
     template: Literal["chat", "none"] = "chat",
     on_iteration: Callable[[str, int, Iteration], None] | None = None,
     home: Path | str | None = None,
@@ -57,15 +58,22 @@ def align(
 
     Args:    model: from ``load_model``. prompts: text, or the REST API's prompt objects.
              reward: from ``load_reward``. budget: of all prompts together, spent where it still
-             pays. on_iteration: told prompt id, arm (0 is the method) and row after every round.
+             pays. held_out: from ``load_reward``; scores every candidate of the method too, is
+             traced, and never steers. on_iteration: told prompt id, arm (0 is the method) and row after every round.
              home: where value networks lie; None: PRELOGIT_HOME.
              coherence: measure it, where the packaged sentence embeddings are installed.
              nll: measure that of each answer under the model, the baselines' too.
     Returns: one result a prompt; a prompt that cannot be run has status "failed" and its reason.
     Raises:  pydantic.ValidationError: names the field. InputError: a method names a value network
-             that is not there or another model's. RewardError never: it fails its prompt.
+             that is not there or another model's; held_out is the reward. RewardError never: it
+             fails its prompt.
     Source:  arXiv 2510.26219, Algorithm 1.
     """
+    if held_out is reward:
+        raise InputError(
+            "held_out is the reward that steers: give another one, or leave it out",
+            field="held_out",
+        )
     request = JobRequest(
         prompts=prompts_of(prompts),
         method=method or AISP(),
@@ -74,6 +82,7 @@ def align(
         seed=seed,
         keep=keep,
         top_k=top_k,
+        held_out=None if held_out is None else RewardRef(name="held_out"),
         stop=stop or Stop(),
         budget=budget,
         template=template,
@@ -116,6 +125,7 @@ def align(
                 share=share_of(
                     request, {job.prompt_id: job.index for job in some}, prompts=len(jobs)
                 ),
+                held_out=held_out,
                 on_outcomes=collect,
             )
 

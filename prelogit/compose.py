@@ -11,6 +11,7 @@ from prelogit.core.records import BaselineResult, Candidate, Iteration, ModelRef
 from prelogit.metrics.best_of import expected_best
 from prelogit.metrics.diversity import diversity
 from prelogit.search.course import Outcome
+from prelogit.search.picks import picks
 from prelogit.wire.jobs import JobRequest
 from prelogit.wire.params import Baseline
 
@@ -56,6 +57,7 @@ def composed(
         status="failed" if method.ending == "failed" else "cancelled" if cancelled else "succeeded",
         response=best.text if best else None,
         responses=tuple(distinct(method.kept)[: request.top_k]),
+        picks=picks(method.kept, method.rows, request.stop),
         finish_reason=best.finish_reason if best else None,
         stopped=method.stopped,
         reward=best.reward if best else None,

@@ -15,6 +15,7 @@ from prelogit.engine.likelihood import measured_nll
 from prelogit.engine.load import Model
 from prelogit.methods import METHODS
 from prelogit.rewards.protocol import Score
+from prelogit.scoring import score_both, scored
 from prelogit.search.course import Outcome, Scored, Search
 from prelogit.search.driver import Together, Verdict, run
 from prelogit.search.guiding import Weighed
@@ -73,6 +74,7 @@ async def solve(
     coherence: Coherence | None = None,
     nll: bool = False,
     share: Share | None = None,
+    held_out: Score | None = None,
     on_outcomes: Callable[[Result, Sequence[Outcome]], None] = lambda result, outcomes: None,
 ) -> None:
     """Search all prompts of one batch at once; every prompt ends by one call of on_result.
@@ -82,7 +84,8 @@ async def solve(
     after on_result what each arm ended with (nothing for a prompt that could not be run).
     ``values``: where value networks lie; None: in PRELOGIT_HOME. ``coherence`` is measured of
     each answer; None: not at all. ``nll``: whether that of each arm's answer is. ``share``: what the
-    method may have for all of ``jobs`` together; None: each its own rounds.
+    method may have for all of ``jobs`` together; None: each its own rounds. ``held_out``: scores
+    what the method draws too, and never steers.
 
     Raises: InputError: a value network that an arm names is not there, or another model's.
             ModelError: an arm's sigma2 is "auto", and cannot be measured of this model.
@@ -150,7 +153,8 @@ async def solve(
     async def judge(search: SearchId, rollouts: Rollouts) -> Scored:
         texts = texts_of(model, rollouts)
         messages = conversation(by_id[search.prompt].item)
-        scores = await score([messages] * len(texts), texts)
+        second = held_out if search.arm == 0 else None
+        scores, looked = await score_both(score, second, [messages] * len(texts), texts)
         reward_model[:] = [scores.reward]
         if recorder is not None and rollouts.hidden is not None:
             recorder.keep(
@@ -161,7 +165,7 @@ async def solve(
                 rewards=scores.rewards,
                 reward=scores.reward,
             )
-        return Scored(texts, scores.rewards, scores.seconds, scores.calls, scores.tokens)
+        return scored(texts, scores, looked)
 
     async def weighed(search: SearchId, question: Question) -> Weighed:
         messages = conversation(by_id[search.prompt].item)

@@ -8,26 +8,20 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from prelogit.core.guard import HeldOut as HeldOut
+from prelogit.core.guard import Picks as Picks
+from prelogit.core.record import Record as Record
 
 FinishReason = Literal["stop", "length"]
-StopReason = Literal["target", "plateau", "samples", "tokens", "seconds", "budget"]
-
-
-class Record(BaseModel):
-    """A frozen record whose JSON uses the contract's names."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        populate_by_name=True,
-        serialize_by_alias=True,
-        protected_namespaces=(),
-    )
+StopReason = Literal[
+    "target", "plateau", "kl", "held_out", "samples", "tokens", "seconds", "budget"
+]
 
 
 class Candidate(Record):
-    """One decoded response and its reward.
+    """One decoded response, its reward, and what the held-out reward says of it where there is one.
 
     ``iteration`` counts from 1, ``sample`` from 0; together with seed and prompt id they
     are the key of the candidate's noise. ``token_ids`` ends with the end token when
@@ -39,6 +33,7 @@ class Candidate(Record):
     token_ids: tuple[int, ...]
     text: str
     reward: float
+    held_out: float | None = None
     finish_reason: FinishReason
 
 
@@ -115,7 +110,8 @@ class Iteration(Record):
     0 in a round that does not move it). ``chosen`` is the sample (from 0) that the method made
     its answer, ``None`` where the best candidate is the answer. ``tokens`` were generated, ``reward_tokens`` were read
     by the reward (0 where it does not say) in ``reward_calls`` requests. ``guided`` is there where
-    the method picked every token by the reward, ``population`` where the search goes from text to text.
+    the method picked every token by the reward, ``population`` where the search goes from text to text,
+    ``held_out`` where a second reward looks on. ``diversity``: mean of the candidates', as in ``Result``.
     """
 
     k: int
@@ -141,6 +137,8 @@ class Iteration(Record):
     final: bool = False
     guided: Guided | None = None
     population: Population | None = None
+    held_out: HeldOut | None = None
+    diversity: float | None = None
 
 
 class Trace(Record):
@@ -216,7 +214,8 @@ class Result(Record):
     "budget" where the job's samples went to other prompts; None where all rounds ran.
     ``scored_partials``: texts of candidate tokens that were scored beside the ``samples``, where the
     method picks every token by the reward; None elsewhere.
-    ``nll``: of the response under the model without steering, mean a token in nats.
+    ``nll``: of the response under the model without steering, mean a token in nats. ``picks``: what
+    each criterion would answer, where there is a held-out reward or ``stop.kl``.
     """
 
     job_id: str | None = None
@@ -225,6 +224,7 @@ class Result(Record):
     status: PromptStatus = "succeeded"
     response: str | None = None
     responses: tuple[Candidate, ...] = ()
+    picks: Picks | None = None
     finish_reason: FinishReason | None = None
     stopped: StopReason | None = None
     reward: float | None = None
@@ -242,6 +242,6 @@ class Result(Record):
     seed: int = 0
     model: ModelRef | None = None
     reward_model: ModelRef | None = None
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field(default={})
     warnings: tuple[str, ...] = ()
     error: str | None = None

@@ -17,3 +17,9 @@ def diversity(tokens: Sequence[int]) -> float | None:
         grams = [tuple(tokens[i : i + size]) for i in range(len(tokens) - size + 1)]
         product *= len(set(grams)) / len(grams)
     return product
+
+
+def mean_diversity(texts: Sequence[Sequence[int]]) -> float | None:
+    """Mean of the texts that have one; None where none has."""
+    told = [value for value in map(diversity, texts) if value is not None]
+    return sum(told) / len(told) if told else None

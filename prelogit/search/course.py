@@ -8,11 +8,14 @@ from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
+from prelogit.core.guard import HeldOut
 from prelogit.core.ranking import distinct, rank
 from prelogit.core.records import Candidate, FinishReason, Iteration, Kl, Seconds, StopReason
+from prelogit.metrics.diversity import mean_diversity
 from prelogit.search.guiding import Guiding, Weighed
+from prelogit.search.picks import picked
 from prelogit.search.plan import Choice, Method, Plan, Question, Rollouts, Shape
-from prelogit.search.stop import why_stop
+from prelogit.search.stop import kl_of, why_stop
 from prelogit.wire.jobs import Stop
 
 Keep = Literal["best", "all"]
@@ -33,13 +36,17 @@ class Search(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """A round's texts and their rewards (f64[n]), and what scoring them took."""
+    """A round's texts and their rewards (f64[n]), and what scoring them took.
+
+    ``held_out``: what a second reward says of them (f64[n]); it never steers.
+    """
 
     texts: list[str]
     rewards: Tensor
     seconds: float
     calls: int = 1
     tokens: int = 0
+    held_out: Tensor | None = None
 
 
 class Outcome(NamedTuple):
@@ -99,7 +106,7 @@ class Course:
         self.state, info = self.search.method.tell(
             self.state, rollouts, rewards, self.search.params
         )
-        drawn = candidates(k, rollouts, scored.texts, rewards)
+        drawn = candidates(k, rollouts, scored)
         values = [candidate.reward for candidate in drawn]
         best = max(values)
         elapsed = time.perf_counter() - self.asked
@@ -134,13 +141,31 @@ class Course:
             final=info.final,
             guided=guiding.told(rollouts),
             population=info.population,
+            held_out=None if scored.held_out is None else self._held_out(values, scored.held_out),
+            diversity=mean_diversity([candidate.token_ids for candidate in drawn]),
         )
         self.rows.append(row)
         self.kept = rank([*self.kept, *drawn], self.rows)
         if self.search.keep == "all":
             return row, drawn
-        self.kept = distinct(self.kept)[: self.search.top_k]
+        best_few = distinct(self.kept)[: self.search.top_k]
+        # What another criterion picks stays too, behind them: a later round cannot bring it back.
+        others = set(picked(self.kept, self.rows, self.search.stop)) - {None, *best_few}
+        self.kept = [*best_few, *(one for one in self.kept if one in others)]
         return row, tuple(self.kept)
+
+    def _held_out(self, rewards: Sequence[float], held_out: Tensor) -> HeldOut:
+        """What the trace says of the held-out rewards of a round, whose rewards are told first."""
+        told = held_out.tolist()
+        before = self.rows[-1].held_out if self.rows else None
+        rose = before is None or max(rewards) > self.rows[-1].best_so_far
+        return HeldOut(
+            mean=float(held_out.mean()),
+            best=max(told),
+            of_best=told[rewards.index(max(rewards))] if before is None or rose else before.of_best,
+            best_so_far=max(told) if before is None else max(before.best_so_far, *told),
+            rewards=tuple(told),
+        )
 
     def _kl(self) -> Kl:
         """What the last row says of it."""
@@ -162,24 +187,37 @@ class Course:
             tuple(self.rows),
             tuple(self.kept),
             kl or self._kl(),
-            search.method.warn(self.rows, search.params, search.shape),
+            (*search.method.warn(self.rows, search.params, search.shape), *self._no_kl()),
             error,
             self.stopped or (guided.cut if guided else None),
         )
 
+    def _no_kl(self) -> tuple[str, ...]:
+        """A limit that could not be held is no limit: that is said."""
+        if self.search.stop.kl is None or not self.rows or any(map(_has_kl, self.rows)):
+            return ()
+        return (
+            f"stop.kl has stopped nothing: the method {self.search.params.name} has no KL of its "
+            "rounds; leave it out, or take aisp",
+        )
 
-def candidates(
-    k: int, rollouts: Rollouts, texts: Sequence[str], rewards: Tensor
-) -> tuple[Candidate, ...]:
+
+def _has_kl(row: Iteration) -> bool:
+    return kl_of(row) is not None
+
+
+def candidates(k: int, rollouts: Rollouts, scored: Scored) -> tuple[Candidate, ...]:
     """The round's rollouts with their texts and rewards."""
     made = []
-    for sample, (ids, length, stopped, text, reward) in enumerate(
+    held_out = [None] * len(scored.texts) if scored.held_out is None else scored.held_out.tolist()
+    for sample, (ids, length, stopped, text, reward, second) in enumerate(
         zip(
             rollouts.token_ids.tolist(),
             rollouts.length.tolist(),
             rollouts.stopped.tolist(),
-            texts,
-            rewards.tolist(),
+            scored.texts,
+            scored.rewards.tolist(),
+            held_out,
             strict=True,
         )
     ):
@@ -191,6 +229,7 @@ def candidates(
                 token_ids=tuple(ids[:length]),
                 text=text,
                 reward=reward,
+                held_out=second,
                 finish_reason=finish,
             )
         )

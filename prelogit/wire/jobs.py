@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
+from prelogit.wire.engine import EngineMemory as EngineMemory
+from prelogit.wire.engine import JobEngine as JobEngine
 from prelogit.wire.limits import Budget as Budget
 from prelogit.wire.limits import Stop as Stop
 from prelogit.wire.limits import even_rounds, refusal, round_samples, stretched
@@ -61,6 +63,7 @@ class JobRequest(Strict):
     method: MethodField = AISP()
     baselines: Annotated[tuple[BaselineField, ...], Field(max_length=8, strict=False)] = ()
     reward: RewardRef = RewardRef()
+    held_out: RewardRef | None = None
     max_new_tokens: Annotated[int, Field(ge=1)] = 64
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     keep: Literal["best", "all"] = "best"
@@ -85,6 +88,27 @@ class JobRequest(Strict):
                     )
                 seen.add(prompt.id)
         return prompts
+
+    @field_validator("held_out")
+    @classmethod
+    def _is_another(cls, held_out: RewardRef | None, info: ValidationInfo) -> RewardRef | None:
+        reward = info.data.get("reward")
+        if held_out is not None and reward is not None and held_out.same_as(reward):
+            raise ValueError(
+                "is the reward that steers: it would see nothing that the search does not; name "
+                "another one, or leave held_out out"
+            )
+        return held_out
+
+    @field_validator("stop")
+    @classmethod
+    def _has_what_it_watches(cls, stop: Stop, info: ValidationInfo) -> Stop:
+        if stop.held_out is not None and info.data.get("held_out", False) is None:
+            raise ValueError(
+                "held_out watches a second reward, and there is none: name it in the job's "
+                "held_out, or leave stop.held_out out"
+            )
+        return stop
 
     @field_validator("budget")
     @classmethod
@@ -185,35 +209,6 @@ class Usage(BaseModel):
     decode_seconds: float = 0.0
     reward_seconds: float = 0.0
     wait_seconds: float = 0.0
-
-
-class EngineMemory(BaseModel):
-    """The memory model of a worker, in bytes.
-
-    budget_bytes: what may be used, the weights included; None where the device does not tell.
-    row_bytes: of one sample at this job's max_new_tokens, its keys and values and what it works
-    with. prefix_token_bytes: of one prompt token, kept once for all samples.
-    """
-
-    budget_bytes: int | None
-    weights_bytes: int
-    row_bytes: int
-    prefix_token_bytes: int
-
-
-class JobEngine(BaseModel):
-    """What decodes a job.
-
-    rows: most samples decoded at the same time. halved: how many halvings that is below what
-    the memory model allowed, because memory ran out all the same.
-    """
-
-    device: str
-    dtype: str
-    attention: str
-    rows: int
-    memory: EngineMemory
-    halved: int = 0
 
 
 class JobLinks(BaseModel):

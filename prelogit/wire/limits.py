@@ -21,6 +21,8 @@ class Stop(Strict):
     reward: once the best reward reaches it. plateau: after so many rounds in a row without a
     better candidate. samples: at most so many, whole rounds and at least one. seconds, tokens:
     budgets of one prompt, decoding and scoring counted; the round that exceeds them is the last.
+    kl: nats from the model without steering; likewise. held_out: after so many rounds in a row whose
+    best so far the held-out reward finds worse than that of an earlier round.
     """
 
     reward: Annotated[float, Field(allow_inf_nan=False)] | None = None
@@ -28,6 +30,8 @@ class Stop(Strict):
     samples: Annotated[int, Field(ge=1)] | None = None
     seconds: Positive | None = None
     tokens: Annotated[int, Field(ge=1)] | None = None
+    held_out: Annotated[int, Field(ge=1)] | None = None
+    kl: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
 class Budget(Strict):

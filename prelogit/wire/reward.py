@@ -141,6 +141,13 @@ class RewardRef(Strict):
             return self.hosted
         return self.model or urlsplit(self.url).netloc
 
+    def same_as(self, other: RewardRef) -> bool:
+        """Whether both are the same reward, whatever results call them."""
+        if self.url is None or other.url is None:
+            return self.url == other.url and self.hosted == other.hosted
+        mine, others = ({"protocol": "prelogit", **one.options} for one in (self, other))
+        return self.url.rstrip("/") == other.url.rstrip("/") and mine == others
+
     @property
     def options(self) -> dict[str, Any]:
         """What is said of the server, beside url, name and key."""
