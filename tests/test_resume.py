@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from prelogit.core.records import Candidate, Iteration, Result
 from prelogit.engine.load import Model, prepare
 from prelogit.solve import Callbacks, PromptJob, Stored, solve
-from prelogit.wire.jobs import JobRequest, PromptItem
+from prelogit.wire.jobs import JobRequest, PromptItem, RewardRef, Stop
 from prelogit.wire.params import AISP, BestOfN
 from tests import tiny
 from tests.aligned import CONFIG
@@ -34,6 +34,10 @@ def model() -> Model:
     return prepare("tiny", tiny.language_model(CONFIG), tiny.tokenizer(), context=160)
 
 
+def spaces(conversations: Any, responses: list[str]) -> list[float]:
+    return [float(sum(ord(letter) for letter in text) % 17) for text in responses]
+
+
 def search(
     model: Model, stored: Mapping[str, Mapping[int, Stored]], of: Search = "texts"
 ) -> tuple[dict[str, Result], Rows]:
@@ -42,6 +46,8 @@ def search(
         method=METHODS[of],
         baselines=(BestOfN(n=6),),
         max_new_tokens=10,
+        held_out=RewardRef(name="other"),
+        stop=Stop(kl=1e9),
     ).filled(model="tiny")
     jobs = [
         PromptJob(item.id or "", index, item, stored.get(item.id or "", {}))
@@ -59,7 +65,8 @@ def search(
         results[result.prompt_id] = result
 
     calls = Callbacks(lambda *_: None, on_iteration, on_result)
-    asyncio.run(solve(model, jobs, request, tiny.scoring(tiny.vowels), calls))
+    reward, held_out = tiny.scoring(tiny.vowels), tiny.scoring(spaces)
+    asyncio.run(solve(model, jobs, request, reward, calls, held_out=held_out))
     return results, rows
 
 
@@ -85,8 +92,10 @@ def test_resumed_anywhere(model: Model, cuts: dict[str, int], of: Search) -> Non
         assert resumed[name].reward == whole[name].reward
         # A sum over all tokens: its last digits may depend on how many rows were summed.
         assert resumed[name].kl.token_exact == pytest.approx(whole[name].kl.token_exact, rel=1e-5)
+        assert _picked(resumed[name]) == _picked(whole[name])
         want, got = rows[name, 0][cut:], again.get((name, 0), [])
         assert [row.rewards for row, _ in got] == [row.rewards for row, _ in want]
+        assert [row.held_out for row, _ in got] == [row.held_out for row, _ in want]
         assert [row.population for row, _ in got] == [row.population for row, _ in want]
         for (mine, _), (other, _) in zip(got, want, strict=True):
             assert mine.weights == other.weights
@@ -113,6 +122,12 @@ def test_sigma2_auto_stays_what_the_first_row_says(
         assert told == [(row.sigma2, row.kl_gaussian, row.rewards) for row, _ in rows[name, 0][1:]]
     _, other = search(model, {}, "mean, sigma2 auto")
     assert other["a", 0][0][0].sigma2 == model.sigma2, "it is the model's where nothing is stored"
+
+
+def _picked(result: Result) -> list[tuple[Any, ...]]:
+    assert result.picks is not None
+    found = (result.picks.reward, result.picks.held_out, result.picks.kl)
+    return [(p.iteration, p.sample, p.reward, p.held_out, p.text) for p in found if p is not None]
 
 
 _KEPT: dict[Search, tuple[dict[str, Result], Rows]] = {}

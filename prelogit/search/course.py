@@ -68,7 +68,7 @@ class Course:
         self.search = search
         self.state = search.method.restore(search.rows, search.params, search.shape)
         self.rows = list(search.rows)
-        self.kept = rank(search.kept, self.rows)
+        self.kept = self._worth_keeping(search.kept)
         self.stopped: StopReason | None = None
         self.asked = 0.0  # when the plan under way was asked for
         self.guiding = Guiding()
@@ -145,14 +145,18 @@ class Course:
             diversity=mean_diversity([candidate.token_ids for candidate in drawn]),
         )
         self.rows.append(row)
-        self.kept = rank([*self.kept, *drawn], self.rows)
+        self.kept = self._worth_keeping([*self.kept, *drawn])
+        return row, drawn if self.search.keep == "all" else tuple(self.kept)
+
+    def _worth_keeping(self, found: Sequence[Candidate]) -> list[Candidate]:
+        """All, or the best few; behind those what another criterion picks, which no later round
+        could bring back."""
+        ranked = rank(found, self.rows)
         if self.search.keep == "all":
-            return row, drawn
-        best_few = distinct(self.kept)[: self.search.top_k]
-        # What another criterion picks stays too, behind them: a later round cannot bring it back.
-        others = set(picked(self.kept, self.rows, self.search.stop)) - {None, *best_few}
-        self.kept = [*best_few, *(one for one in self.kept if one in others)]
-        return row, tuple(self.kept)
+            return ranked
+        few = distinct(ranked)[: self.search.top_k]
+        others = set(picked(ranked, self.rows, self.search.stop)) - {None, *few}
+        return [*few, *(one for one in ranked if one in others)]
 
     def _held_out(self, rewards: Sequence[float], held_out: Tensor) -> HeldOut:
         """What the trace says of the held-out rewards of a round, whose rewards are told first."""

@@ -103,13 +103,20 @@ def round_() -> Callable[..., Iteration]:
 def drawn() -> Callable[..., Candidate]:
     """One candidate."""
 
-    def make(iteration: int, sample: int, reward: float, text: str = "answer") -> Candidate:
+    def make(
+        iteration: int,
+        sample: int,
+        reward: float,
+        text: str = "answer",
+        held_out: float | None = None,
+    ) -> Candidate:
         return Candidate(
             iteration=iteration,
             sample=sample,
             token_ids=(1, sample, 2),
             text=text,
             reward=reward,
+            held_out=held_out,
             finish_reason="stop",
         )
 

@@ -112,6 +112,7 @@ def test_a_stored_result_comes_back_whole(
         finish_reason="length",
         kl={"gaussian": 0.1, "token_exact": 1e-300},
         diversity=0.25,
+        picks={"held_out": {"iteration": 1, "sample": 2, "reward": -0.0, "text": "nul\x00"}},
         samples=2**40,
         seconds={"decode": 0.1},
         seed=2**63 - 1,

@@ -122,6 +122,10 @@ def test_a_store_of_the_first_version_is_opened_with_its_jobs(empty_url: str) ->
             decode_seconds=0, reward_seconds=0, wait_seconds=0, rewards="[1.5]", weights="[1.0]",
             finish='["stop"]',
         )  # fmt: skip
+        insert(
+            "candidates", job_id="job_old", prompt_id="p1", arm=0, iteration=1, sample=0, place=0,
+            reward=1.5, finish_reason="stop", token_ids="[1]", text='"tea"',
+        )  # fmt: skip
     with pytest.raises(StoreError, match="not up to date"):
         check(engine)
     migrate(engine)
@@ -129,9 +133,11 @@ def test_a_store_of_the_first_version_is_opened_with_its_jobs(empty_url: str) ->
     with reading(sessions(engine)) as session:
         job = jobs.view(session, "job_old")
         (row,) = trace.rows(session, "job_old", "p1", 0)
+        (one,) = trace.kept(session, "job_old", "p1", 0)
     assert job is not None
     assert (job.status, job.usage.generated_tokens, job.engine) == ("succeeded", 4, None)
     assert (row.rewards, row.chosen, row.guided) == ((1.5,), None, None)
+    assert (row.held_out, row.diversity, one.text, one.held_out) == (None, None, "tea", None)
     engine.dispose()
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
-from db import jobs, leases, results, trace
+from db import events, jobs, leases, results, trace
 from db.session import reading
 from prelogit.core.errors import StoreError
 from prelogit.core.records import Candidate, Iteration
@@ -50,6 +50,9 @@ def test_numbers_come_back_to_the_bit(store: Store, post: Post, take: Take, roun
             kl_gaussian=value,
             tokens=2**40,
             final=k == len(FLOATS),
+            diversity=value,
+            held_out=dict.fromkeys(("mean", "best", "of_best", "best_so_far"), value)
+            | {"rewards": FLOATS},
             guided={"scored_partials": k, "token_sampled": value, "cut": "seconds"},
             **{"lambda": value},
         )
@@ -76,7 +79,7 @@ def test_a_round_without_method_numbers_has_none(
         (row,) = trace.rows(session, claim.job_id, "p1", 0)
     assert (row.ess, row.lambda_, row.sigma2, row.kl_gaussian, row.step) == (None,) * 5
     assert row.chosen is None
-    assert row.guided is None
+    assert (row.guided, row.held_out, row.diversity) == (None, None, None)
 
 
 def test_a_round_is_stored_once(store: Store, post: Post, take: Take, round_: Round) -> None:
@@ -95,6 +98,35 @@ def test_a_mean_that_overflowed_is_refused_with_the_cure(
     claim = take(post(1).group_ids[0])
     with store() as session, pytest.raises(StoreError, match="scale the reward down"):
         trace.append(session, claim, "p1", 0, round_(1, mean=bad), [])
+
+
+LOOKED = {"mean": 0.5, "best": 1 / 3, "of_best": -0.0, "best_so_far": 2.0, "rewards": (1 / 3, -0.0)}
+
+
+def test_a_mean_of_the_held_out_reward_that_overflowed_is_refused_too(
+    store: Store, post: Post, take: Take, round_: Round
+) -> None:
+    row = round_(1, held_out=LOOKED | {"mean": math.inf})
+    claim = take(post(1).group_ids[0])
+    with store() as session, pytest.raises(StoreError, match=r"held_out\.mean=inf"):
+        trace.append(session, claim, "p1", 0, row, [])
+
+
+def test_what_a_second_reward_says_is_stored_and_told(
+    store: Store, post: Post, take: Take, round_: Round, drawn: Drawn
+) -> None:
+    claim = take(post(1, top_k=1).group_ids[0])
+    kept = [drawn(1, 0, 0.9, "a", -0.0), drawn(1, 1, 0.1, "b", 1 / 3), drawn(1, 2, 0.2, "c")]
+    with store.begin() as session:
+        trace.append(session, claim, "p1", 0, round_(1, held_out=LOOKED), kept)
+    with reading(store) as session:
+        stored = trace.kept(session, claim.job_id, "p1", 0)
+        running = results.read(session, claim.job_id, "p1")
+        told = [one.data for one in events.after(session, claim.job_id, 0, 9)][-1]
+    assert [repr(one) for one in stored] == [repr(one) for one in kept]
+    assert running is not None
+    assert running.responses == (kept[0],), "what another criterion picks is no answer"
+    assert told["held_out"] == {name: LOOKED[name] for name in LOOKED if name != "rewards"}
 
 
 def test_the_best_candidates_replace_each_other(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from prelogit.wire.jobs import JobRequest, PromptItem
+from prelogit.wire.jobs import JobRequest, PromptItem, RewardRef
 from prelogit.wire.params import AISP, BestOfN
 
 
@@ -101,6 +101,14 @@ def test_what_is_given_says_whether_aisp_has_a_mean(
         ({"max_new_tokens": "64"}, ("max_new_tokens",)),
         ({"prompts": [{"id": "x", "prompt": "a"}, {"id": "x", "prompt": "b"}]}, ("prompts",)),
         ({"webhook": {"url": "https://example.org"}}, ("webhook",)),
+        ({"stop": {"held_out": 2}}, ("stop",)),
+        ({"stop": {"held_out": 0}, "held_out": {"name": "b"}}, ("stop", "held_out")),
+        ({"stop": {"kl": -1}}, ("stop", "kl")),
+        ({"stop": {"kl": float("inf")}}, ("stop", "kl")),
+        ({"held_out": {}}, ("held_out",)),
+        ({"held_out": {"name": "relevance"}}, ("held_out",)),
+        ({"reward": {"name": "a"}, "held_out": {"name": "a"}}, ("held_out",)),
+        ({"held_out": {"name": "b", "model": "m"}}, ("held_out",)),
         ({"baselines": [{"name": "bon", "top_p": 0}]}, ("baselines", 0, "bon", "top_p")),
     ],
 )
@@ -125,6 +133,31 @@ def test_bad_input_is_refused_at_its_field(body: dict[str, Any], field: tuple[An
 def test_a_prompt_is_text_or_a_conversation_that_awaits_an_answer(item: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         parse(prompts=[item])
+
+
+@pytest.mark.parametrize(
+    ("reward", "held_out", "same"),
+    [
+        ({"name": "a"}, {"name": "b"}, False),
+        ({"url": "http://h/v1"}, {"name": "a"}, False),
+        ({"url": "http://h", "name": "a"}, {"url": "http://h/", "name": "b"}, True),
+        ({"url": "http://h"}, {"url": "http://h", "protocol": "prelogit"}, True),
+        ({"url": "http://h", "model": "a"}, {"url": "http://h", "model": "b"}, False),
+        ({"url": "http://h"}, {"url": "http://h", "protocol": "tei"}, False),
+        ({"url": "http://h"}, {"url": "http://other"}, False),
+    ],
+)
+def test_the_reward_that_looks_on_is_another_than_the_one_that_steers(
+    reward: dict[str, Any], held_out: dict[str, Any], same: bool
+) -> None:
+    body = {"reward": reward, "held_out": held_out, "stop": {"held_out": 1, "kl": 0}}
+    if same:
+        with pytest.raises(ValidationError, match="name another one, or leave held_out out"):
+            parse(**body)
+    else:
+        stored = parse(**body).model_dump(mode="json")
+        assert stored["held_out"] == held_out
+        assert JobRequest.model_validate(stored).held_out == RewardRef(**held_out)
 
 
 def test_ids_are_filled_in_and_step_aside() -> None:
