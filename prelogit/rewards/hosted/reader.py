@@ -10,8 +10,10 @@ from prelogit.rewards.hosted.checkpoint import Checkpoint, length_limit, shown
 from prelogit.rewards.hosted.fingerprint import fingerprint
 from prelogit.rewards.hosted.forward import (
     Reader,
+    key_of,
     read_rows,
     refuse_unless_alone_is_as_in_a_batch,
+    share,
 )
 from prelogit.rewards.hosted.rendering import (
     Render,
@@ -93,6 +95,7 @@ def host_reader(
     Raises: ModelError: its scores change with the batch.
     """
     refuse_unless_alone_is_as_in_a_batch(reader, written.lenient)
+    reader = share(reader, written.lenient)
     moving = {
         "kind": kind,
         **settings,
@@ -137,8 +140,9 @@ def token_counter(tokenizer: Any) -> Any:
 
 
 def _scored(reader: Reader, rows: Sequence[Row]) -> Scored:
-    return Scored(
-        read_rows(reader, rows).tolist(),
-        [len(row.ids) for row in rows],
-        [row.truncated for row in rows],
-    )
+    tokens = []
+    paid: set[tuple[int, ...]] = set()
+    for row in rows:
+        tokens.append(0 if key_of(row) in paid else len(row.ids))
+        paid.add(key_of(row))
+    return Scored(read_rows(reader, rows).tolist(), tokens, [row.truncated for row in rows])

@@ -17,6 +17,8 @@ from transformers import LlamaModel, MistralModel
 from transformers.models.llama.modeling_llama import LlamaPreTrainedModel
 from transformers.models.mistral.modeling_mistral import MistralPreTrainedModel
 
+from prelogit.rewards.hosted.sharing import cache_argument
+
 TURNS = (
     "{% set ns = namespace(before='', between='') %}{% for m in messages %}"
     "{% if m['role'] == 'system' %}{% set ns.before = m['content'] ~ '\n\n' %}"
@@ -45,9 +47,16 @@ class UltraRM(LlamaPreTrainedModel):  # type: ignore[no-untyped-call]
         self.regression_head = nn.Linear(config.hidden_size, 1, bias=False)
         self.post_init()  # type: ignore[no-untyped-call]
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Rewards [B] of rows of tokens."""
-        return _last(self.regression_head, self.model, input_ids, attention_mask)
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        position_ids: Tensor | None = None,
+        cache: Any = None,
+    ) -> Tensor:
+        """Rewards [B] of rows of tokens, or of what follows on those that a cache keeps."""
+        read = _read(self.model, input_ids, attention_mask, position_ids, cache)
+        return _last(self.regression_head, read, attention_mask)
 
 
 class EurusRM(MistralPreTrainedModel):  # type: ignore[no-untyped-call]
@@ -61,15 +70,31 @@ class EurusRM(MistralPreTrainedModel):  # type: ignore[no-untyped-call]
         self.regression_head = nn.Linear(config.hidden_size, 1, bias=False)
         self.post_init()  # type: ignore[no-untyped-call]
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Rewards [B] of rows of tokens."""
-        return _last(self.regression_head, self.model, input_ids, attention_mask)
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        position_ids: Tensor | None = None,
+        cache: Any = None,
+    ) -> Tensor:
+        """Rewards [B] of rows of tokens, or of what follows on those that a cache keeps."""
+        read = _read(self.model, input_ids, attention_mask, position_ids, cache)
+        return _last(self.regression_head, read, attention_mask)
 
 
-def _last(head: nn.Module, model: nn.Module, ids: Tensor, mask: Tensor) -> Tensor:
+def _read(model: Any, ids: Tensor, mask: Tensor, positions: Tensor | None, cache: Any) -> Tensor:
+    """States [B, L, d]."""
+    given = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
+    name = cache_argument(model)
+    if name is not None:
+        given[name] = cache
+    states: Tensor = model(**given, use_cache=cache is not None).last_hidden_state
+    return states
+
+
+def _last(head: nn.Module, states: Tensor, mask: Tensor) -> Tensor:
     """The head's number at the last token of each row that the mask shows."""
-    states = model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
-    places = torch.arange(mask.shape[1], device=mask.device)
-    ends = (places * mask).argmax(dim=1)
+    places = torch.arange(states.shape[1], device=mask.device)
+    ends = (places * mask[:, -states.shape[1] :]).argmax(dim=1)
     rewards: Tensor = head(states[torch.arange(len(ends), device=ends.device), ends])
     return rewards.squeeze(-1)

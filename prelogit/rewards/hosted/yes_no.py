@@ -16,6 +16,7 @@ from prelogit.rewards.hosted.forward import Reader
 from prelogit.rewards.hosted.question import QUESTION, Words, find_words, question_renderer
 from prelogit.rewards.hosted.reader import Writing, host_reader, refuse_missing_weights
 from prelogit.rewards.hosted.reward import HostedReward
+from prelogit.rewards.hosted.sharing import cache_argument
 from prelogit.rewards.hosted.truncation import Truncation
 
 ROWS = 8  # that have logits over the whole vocabulary at a time
@@ -81,20 +82,36 @@ class LastWord:
         self._model = model
         self._words = words
         self._keeps = "logits_to_keep" in inspect.signature(model.forward).parameters
+        self._cache = cache_argument(model)
         self.config = model.config
         self.dtype = model.dtype
 
-    def __call__(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """f64[B] on CPU."""
-        parts = [slice(first, first + ROWS) for first in range(0, len(input_ids), ROWS)]
-        return torch.cat([self._weigh(input_ids[part], attention_mask[part]) for part in parts])
+    def __call__(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        position_ids: Tensor | None = None,
+        cache: Any = None,
+    ) -> Tensor:
+        """f64[B] on CPU of rows, or of what follows on those that a cache keeps."""
+        weighed = []
+        for first in range(0, len(input_ids), ROWS):
+            part = slice(first, first + ROWS)
+            options: dict[str, Any] = {"use_cache": cache is not None}
+            if position_ids is not None:
+                options["position_ids"] = position_ids[part]
+            if cache is not None and self._cache is not None:
+                options[self._cache] = cache
+            weighed.append(self._weigh(input_ids[part], attention_mask[part], options))
+        return torch.cat(weighed)
 
-    def _weigh(self, ids: Tensor, mask: Tensor) -> Tensor:
+    def _weigh(self, ids: Tensor, mask: Tensor, options: dict[str, Any]) -> Tensor:
         """Of at most ROWS rows; logits [B, U, V] only where a row ends."""
-        ends = mask.sum(1) - 1
+        ends = mask[:, -ids.shape[1] :].sum(1) - 1
         kept = torch.unique(ends)
-        options = {"logits_to_keep": kept} if self._keeps else {}
-        logits = self._model(input_ids=ids, attention_mask=mask, use_cache=False, **options).logits
+        if self._keeps:
+            options["logits_to_keep"] = kept
+        logits = self._model(input_ids=ids, attention_mask=mask, **options).logits
         at = torch.searchsorted(kept, ends) if self._keeps else ends
         last = logits[torch.arange(len(at), device=at.device), at].to("cpu", torch.float64)
         yes = torch.logsumexp(last[:, self._words.yes], dim=-1)

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from prelogit.core.errors import InputError, ModelError
+from prelogit.rewards.hosted import forward
 from prelogit.rewards.hosted.classifier import load_classifier
 
 RESPONSES = ["yes", "no, it does not rain.", "", "a", "it rains " * 20, "Rain? Rain!"]
@@ -125,6 +126,28 @@ def test_what_is_too_long_loses_its_beginning_but_neither_bos_nor_its_end(
     assert scored.tokens == [40, 21]  # one token a letter, five special ones
     kept = "<s>" + long[-38:] + "</s>"
     assert scored.scores[0] == pytest.approx(by_hand(llama_folder, kept), abs=1e-4)
+
+
+def test_a_pair_that_repeats_is_read_and_paid_once(
+    llama_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosted = load_classifier("rm", model=str(llama_folder), max_tokens=40)
+    long, read = "it rained all night and all of the day.", []
+    pad = forward.pad
+
+    def seeing(rows: Any, fill: int, device: Any) -> Any:
+        read.append(len(rows))
+        return pad(rows, fill, device)
+
+    monkeypatch.setattr(forward, "pad", seeing)
+    asked = ["yes", long, "yes", "no", long]
+    scored = hosted.score([user(), user(), user(), user("why?"), user()], asked)
+    assert read == [3]
+    assert scored.tokens == [21, 40, 0, 11, 0]  # one token a letter
+    assert scored.truncated == [False, True, False, False, True]
+    assert scored.scores[2] == scored.scores[0]
+    assert scored.scores[4] == scored.scores[1]
+    assert len(set(scored.scores)) == 3
 
 
 def test_a_language_model_has_no_reward_head_and_is_refused(

@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from prelogit.core.errors import InputError, ModelError
+from prelogit.rewards.hosted import forward
 from prelogit.rewards.hosted.head import load_head
 
 SMALL: dict[str, Any] = {
@@ -157,6 +158,28 @@ def test_further_turns_and_a_system_message(
     ]
     scored = load_head("rm", model=str(folder), head=head).score([turns], ["so long"])
     assert scored.scores == pytest.approx([by_hand(head, folder, text)], abs=1e-3)
+
+
+@pytest.mark.parametrize("head", ["ultrarm", "eurus"])
+def test_a_prompt_that_is_read_once_gives_the_same_rewards(
+    save: Callable[..., Path], head: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosted = load_head("rm", model=str(save(head)), head=head)
+    read: list[int] = []
+    begin = forward.read_beginning
+
+    def seeing(model: Any, sharing: Any, ids: torch.Tensor, mask: torch.Tensor) -> Any:
+        read.append(ids.shape[1])
+        return begin(model, sharing, ids, mask)
+
+    monkeypatch.setattr(forward, "read_beginning", seeing)
+    prompt = user("does it rain? " * 12)
+    together = hosted.score([prompt] * 5, RESPONSES).scores
+    assert len(read) == 1
+    assert read[0] >= 168
+    alone = [hosted.score([prompt], [response]).scores[0] for response in RESPONSES]
+    assert len(read) == 1
+    assert together == pytest.approx(alone, abs=1e-4)
 
 
 def test_a_head_that_is_not_in_the_checkpoint_is_refused(save: Callable[..., Path]) -> None:

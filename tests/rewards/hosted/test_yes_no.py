@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from prelogit.core.errors import InputError, ModelError
+from prelogit.rewards.hosted import forward
 from prelogit.rewards.hosted.question import QUESTION, find_words, make_frame, question_renderer
 from prelogit.rewards.hosted.yes_no import load_yes_no
 
@@ -200,3 +201,25 @@ def test_the_fingerprint_knows_the_question_and_the_words(save: Callable[..., Pa
         )
     }
     assert len(prints) == 3
+
+
+def test_a_conversation_that_is_read_once_gives_the_same_rewards(
+    save: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosted = load_yes_no("judge", model=str(save(judge_tokenizer())))
+    read: list[int] = []
+    begin = forward.read_beginning
+
+    def seeing(model: Any, sharing: Any, ids: torch.Tensor, mask: torch.Tensor) -> Any:
+        read.append(ids.shape[1])
+        return begin(model, sharing, ids, mask)
+
+    monkeypatch.setattr(forward, "read_beginning", seeing)
+    responses = [*RESPONSES, *(f"it rains {place} times" for place in range(9))]  # two batches
+    together = hosted.score([user()] * 14, responses).scores
+    assert len(read) == 1
+    assert read[0] > 200
+    alone = [hosted.score([user()], [response]).scores[0] for response in responses]
+    assert len(read) == 1
+    assert together == pytest.approx(alone, abs=1e-3)
+    assert max(alone) - min(alone) > 0.1
