@@ -159,6 +159,7 @@ class CandidateRow(Base):
     place: Mapped[int]
     reward: Mapped[float]
     held_out: Mapped[float | None]
+    truncated: Mapped[bool | None]
     finish_reason: Mapped[str]
     token_ids: Mapped[list[Any]]
     text: Mapped[Any]

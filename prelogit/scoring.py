@@ -37,15 +37,21 @@ async def score_both(
 
 def scored(texts: list[str], scores: Scores, held_out: Scores | None) -> Scored:
     """A round's scores as its search takes them, with the costs of both."""
-    if held_out is None:
-        return Scored(texts, scores.rewards, scores.seconds, scores.calls, scores.tokens)
-    return Scored(
+    alone = Scored(
         texts,
         scores.rewards,
-        max(scores.seconds, held_out.seconds),  # at the same time
-        scores.calls + held_out.calls,
-        scores.tokens + held_out.tokens,
-        held_out.rewards,
+        scores.seconds,
+        scores.calls,
+        scores.tokens,
+        truncated=scores.truncated,
+    )
+    if held_out is None:
+        return alone
+    return alone._replace(
+        seconds=max(scores.seconds, held_out.seconds),  # at the same time
+        calls=scores.calls + held_out.calls,
+        tokens=scores.tokens + held_out.tokens,
+        held_out=held_out.rewards,
     )
 
 

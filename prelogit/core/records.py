@@ -25,7 +25,8 @@ class Candidate(Record):
 
     ``iteration`` counts from 1, ``sample`` from 0; together with seed and prompt id they
     are the key of the candidate's noise. ``token_ids`` ends with the end token when
-    ``finish_reason`` is ``stop``.
+    ``finish_reason`` is ``stop``. ``truncated``: the reward read a part of it or of its conversation
+    alone; None where the reward does not say.
     """
 
     iteration: int
@@ -34,6 +35,7 @@ class Candidate(Record):
     text: str
     reward: float
     held_out: float | None = None
+    truncated: bool | None = None
     finish_reason: FinishReason
 
 

@@ -38,7 +38,8 @@ class Search(NamedTuple):
 class Scored(NamedTuple):
     """A round's texts and their rewards (f64[n]), and what scoring them took.
 
-    ``held_out``: what a second reward says of them (f64[n]); it never steers.
+    ``held_out``: what a second reward says of them (f64[n]); it never steers. ``truncated``: which of
+    them the steering reward has not read whole; None: it does not say.
     """
 
     texts: list[str]
@@ -47,6 +48,7 @@ class Scored(NamedTuple):
     calls: int = 1
     tokens: int = 0
     held_out: Tensor | None = None
+    truncated: Sequence[bool] | None = None
 
 
 class Outcome(NamedTuple):
@@ -213,8 +215,10 @@ def _has_kl(row: Iteration) -> bool:
 def candidates(k: int, rollouts: Rollouts, scored: Scored) -> tuple[Candidate, ...]:
     """The round's rollouts with their texts and rewards."""
     made = []
-    held_out = [None] * len(scored.texts) if scored.held_out is None else scored.held_out.tolist()
-    for sample, (ids, length, stopped, text, reward, second) in enumerate(
+    unsaid = [None] * len(scored.texts)
+    held_out = unsaid if scored.held_out is None else scored.held_out.tolist()
+    cut = unsaid if scored.truncated is None else scored.truncated
+    for sample, (ids, length, stopped, text, reward, second, truncated) in enumerate(
         zip(
             rollouts.token_ids.tolist(),
             rollouts.length.tolist(),
@@ -222,6 +226,7 @@ def candidates(k: int, rollouts: Rollouts, scored: Scored) -> tuple[Candidate, .
             scored.texts,
             scored.rewards.tolist(),
             held_out,
+            cut,
             strict=True,
         )
     ):
@@ -234,6 +239,7 @@ def candidates(k: int, rollouts: Rollouts, scored: Scored) -> tuple[Candidate, .
                 text=text,
                 reward=reward,
                 held_out=second,
+                truncated=truncated,
                 finish_reason=finish,
             )
         )

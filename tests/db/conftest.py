@@ -109,6 +109,7 @@ def drawn() -> Callable[..., Candidate]:
         reward: float,
         text: str = "answer",
         held_out: float | None = None,
+        truncated: bool | None = None,
     ) -> Candidate:
         return Candidate(
             iteration=iteration,
@@ -117,6 +118,7 @@ def drawn() -> Callable[..., Candidate]:
             text=text,
             reward=reward,
             held_out=held_out,
+            truncated=truncated,
             finish_reason="stop",
         )
 

@@ -116,7 +116,11 @@ def test_what_a_second_reward_says_is_stored_and_told(
     store: Store, post: Post, take: Take, round_: Round, drawn: Drawn
 ) -> None:
     claim = take(post(1, top_k=1).group_ids[0])
-    kept = [drawn(1, 0, 0.9, "a", -0.0), drawn(1, 1, 0.1, "b", 1 / 3), drawn(1, 2, 0.2, "c")]
+    kept = [
+        drawn(1, 0, 0.9, "a", -0.0),
+        drawn(1, 1, 0.1, "b", 1 / 3, True),
+        drawn(1, 2, 0.2, "c", None, False),
+    ]
     with store.begin() as session:
         trace.append(session, claim, "p1", 0, round_(1, held_out=LOOKED), kept)
     with reading(store) as session:
