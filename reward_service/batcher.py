@@ -13,18 +13,22 @@ from typing import Any, NamedTuple
 
 from prelogit.core.errors import InputError, RewardAnswerError, RewardUnavailableError
 from prelogit.rewards.hosted.reward import Conversation, HostedReward, Scored, Whole
+from reward_service.memory import score_anew
 
 
 class _Waiting(NamedTuple):
     """A request in the queue. ``since``: monotonic seconds.
 
-    ``conversations``: None where the responses are whole items.
+    ``conversations``: None where the responses are whole items. ``anew``: whether scores that are
+    remembered do not count.
     """
 
     conversations: Sequence[Conversation] | None
     responses: Sequence[Whole]
     answer: asyncio.Future[Scored]
     since: float
+    characters: int
+    anew: bool
 
 
 class Batcher:
@@ -32,7 +36,8 @@ class Batcher:
 
     An idle model waits ``window_seconds`` from the first request for others; one that was
     busy takes at once what has come meanwhile. A batch holds at most ``batch_items``
-    responses, or one larger request.
+    responses and ``batch_characters`` of text, or one larger request: what comes
+    later is not kept waiting by many long ones, and who hangs up meanwhile is not scored.
     """
 
     def __init__(
@@ -42,24 +47,31 @@ class Batcher:
         *,
         window_seconds: float,
         batch_items: int,
+        batch_characters: int,
         waiting_items: int,
     ) -> None:
         self.hosted = hosted
         self._thread = thread
         self._window_seconds = window_seconds
         self._batch_items = batch_items
+        self._batch_characters = batch_characters
         self._waiting_items = waiting_items
         self._queue: deque[_Waiting] = deque()
         self._queued = 0  # responses in the queue
+        self._queued_characters = 0
         self._arrived = asyncio.Event()
 
     async def submit(
-        self, conversations: Sequence[Conversation] | None, responses: Sequence[Whole]
+        self,
+        conversations: Sequence[Conversation] | None,
+        responses: Sequence[Whole],
+        *,
+        anew: bool = False,
     ) -> Scored:
         """Finite scores of one request, in its order. Cancelling takes it out of the queue.
 
         Args:   conversations: None where the responses are whole items, which the reward must
-                be able to score.
+                be able to score. anew: read all of it again, whatever is remembered.
         Raises: RewardAnswerError: a score is not finite, or the reward failed.
                 RewardUnavailableError: too much is waiting already.
         """
@@ -69,8 +81,11 @@ class Batcher:
                 "try again later, or raise PRELOGIT_REWARD_WAITING_ITEMS"
             )
         answer: asyncio.Future[Scored] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(conversations, responses, answer, time.monotonic()))
+        characters = _characters(conversations, responses)
+        now = time.monotonic()
+        self._queue.append(_Waiting(conversations, responses, answer, now, characters, anew))
         self._queued += len(responses)
+        self._queued_characters += characters
         self._arrived.set()
         return await answer
 
@@ -78,13 +93,14 @@ class Batcher:
         """Scores whatever is submitted, until cancelled."""
         while True:
             batch = await self._collect()
-            pairs = [each for each in batch if each.conversations is not None]
-            texts = [each for each in batch if each.conversations is None]
-            for part in (pairs, texts):
+            kinds: dict[tuple[bool, bool], list[_Waiting]] = {}
+            for waiting in batch:
+                kinds.setdefault((waiting.conversations is None, waiting.anew), []).append(waiting)
+            for part in kinds.values():
                 if self.hosted.relative:
                     for waiting in part:
                         await self._score([waiting])
-                elif part:
+                else:
                     await self._score(part)
 
     async def _collect(self) -> list[_Waiting]:
@@ -94,19 +110,31 @@ class Batcher:
         rest = self._queue[0].since + self._window_seconds - time.monotonic()
         try:
             async with asyncio.timeout(max(rest, 0.0)):
-                while self._queued < self._batch_items:
+                while not self._is_full():
                     await self._next_arrival()
         except TimeoutError:
             pass
         batch: list[_Waiting] = []
-        room = self._batch_items
-        while self._queue and (not batch or len(self._queue[0].responses) <= room):
-            waiting = self._queue.popleft()
+        items, characters = self._batch_items, self._batch_characters
+        while self._queue:
+            waiting = self._queue[0]
+            fits = len(waiting.responses) <= items and waiting.characters <= characters
+            if batch and not fits:
+                break
+            self._queue.popleft()
             self._queued -= len(waiting.responses)
+            self._queued_characters -= waiting.characters
             if not waiting.answer.done():
                 batch.append(waiting)
-                room -= len(waiting.responses)
+                items -= len(waiting.responses)
+                characters -= waiting.characters
         return batch
+
+    def _is_full(self) -> bool:
+        """What waits is a batch."""
+        return (
+            self._queued >= self._batch_items or self._queued_characters >= self._batch_characters
+        )
 
     async def _next_arrival(self) -> None:
         self._arrived.clear()
@@ -139,6 +167,8 @@ class Batcher:
         """What scores the responses of a batch, all of whose requests are of one form."""
         if batch[0].conversations is not None:
             before = [each for waiting in batch for each in waiting.conversations or ()]
+            if batch[0].anew:
+                return partial(score_anew, self.hosted.score, before)
             return partial(self.hosted.score, before)
         if self.hosted.score_text is None:
             raise InputError(
@@ -160,6 +190,17 @@ class Batcher:
                 return
         if not waiting.answer.done():
             waiting.answer.set_result(scored)
+
+
+def _characters(conversations: Sequence[Conversation] | None, responses: Sequence[Whole]) -> int:
+    """Of a request's text, or token ids; a conversation that stands there again at once is read once."""
+    total = sum(map(len, responses))
+    last: Conversation | None = None
+    for conversation in conversations or ():
+        if conversation != last:
+            total += sum(len(turn["content"]) for turn in conversation)
+            last = conversation
+    return total
 
 
 def _fail(waiting: _Waiting, error: Exception) -> None:

@@ -16,6 +16,7 @@ from prelogit.wire.scores import RewardInfo
 from reward_service.batcher import Batcher
 from reward_service.errors import ProblemError, make_problem
 from reward_service.loading import load
+from reward_service.memory import Memory
 from reward_service.settings import RewardSettings
 from reward_service.specs import EnsembleSpec, Spec
 
@@ -34,6 +35,8 @@ class Hosting:
         self._faults: dict[str, str] = {}
         self._threads: list[ThreadPoolExecutor] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        items = settings.reward_cache_items
+        self._memory = Memory(items) if items else None
 
     def start(self) -> None:
         """Begins to load; returns at once."""
@@ -87,7 +90,12 @@ class Hosting:
             self._threads.append(thread)
             try:
                 hosted = await asyncio.get_running_loop().run_in_executor(
-                    thread, load, spec, self._settings.reward_threads, self._members(spec)
+                    thread,
+                    load,
+                    spec,
+                    self._settings.reward_threads,
+                    self._members(spec),
+                    self._memory,
                 )
             except PrelogitError as error:
                 log.exception("the reward %r cannot be loaded", spec.name)
@@ -103,6 +111,7 @@ class Hosting:
                 thread,
                 window_seconds=self._settings.reward_window_seconds,
                 batch_items=self._settings.reward_batch_items,
+                batch_characters=self._settings.reward_batch_characters,
                 waiting_items=self._settings.reward_waiting_items,
             )
             self._begin(batcher.run())

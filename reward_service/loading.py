@@ -8,6 +8,7 @@ from typing import assert_never
 from prelogit.rewards.hosted.derived import locked
 from prelogit.rewards.hosted.length_penalty import with_length_penalty
 from prelogit.rewards.hosted.reward import HostedReward
+from reward_service.memory import Memory, remembering
 from reward_service.specs import (
     ClassifierSpec,
     EmbeddingSpec,
@@ -20,13 +21,20 @@ from reward_service.specs import (
 )
 
 WITHOUT_TORCH = (FunctionSpec, SafetySpec, EnsembleSpec)
+# A function may read what its source does not tell: a file, the clock. An ensemble's members remember.
+NOT_REMEMBERED = (FunctionSpec, EnsembleSpec)
 
 
-def load(spec: Spec, threads: int | None, members: Mapping[str, HostedReward]) -> HostedReward:
+def load(
+    spec: Spec,
+    threads: int | None,
+    members: Mapping[str, HostedReward],
+    memory: Memory | None = None,
+) -> HostedReward:
     """The reward of a specification; imports torch only for those that need it.
 
     Args:   threads: that torch uses on CPU, None for its own choice.
-            members: those of an ensemble, by name.
+            members: those of an ensemble, by name. memory: where scores are kept, None for no.
     Raises: PrelogitError: it cannot be loaded; names the cure.
     """
     if threads is not None and not isinstance(spec, WITHOUT_TORCH):
@@ -36,6 +44,8 @@ def load(spec: Spec, threads: int | None, members: Mapping[str, HostedReward]) -
     hosted = _load(spec, members)
     if spec.length_penalty is not None:
         hosted = with_length_penalty(hosted, **spec.length_penalty.model_dump())
+    if memory is not None and not isinstance(spec, NOT_REMEMBERED):
+        hosted = remembering(hosted, memory)
     return locked(hosted)  # an ensemble asks its members from a thread of its own
 
 

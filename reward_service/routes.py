@@ -27,14 +27,18 @@ Hosted = Annotated[Hosting, Depends(hosting_of)]
 
 @router.post("/v1/score", response_model=ScoreResponse)
 async def score(body: ScoreRequest, request: Request, hosting: Hosted) -> Any:
-    """One finite float for each response, in the order of the request; larger is better."""
+    """One finite float for each response, in the order of the request; larger is better.
+
+    With the header ``Cache-Control: no-cache`` all is read again, whatever is remembered.
+    """
     batcher = hosting.find(body.reward)
     refuse_half_characters(_texts(body))
     conversations = [
         [{"role": message.role, "content": message.content} for message in conversation]
         for conversation in body.conversations
     ]
-    scored = await unless_gone(request, batcher.submit(conversations, body.responses))
+    anew = "no-cache" in request.headers.get("cache-control", "").lower()
+    scored = await unless_gone(request, batcher.submit(conversations, body.responses, anew=anew))
     if scored is None:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     return ScoreResponse(

@@ -15,8 +15,9 @@ class RewardSettings(BaseSettings):
     """Settings of the process, from ``PRELOGIT_*`` variables or a ``.env`` file.
 
     reward_window_seconds: how long an idle model waits for requests to score together.
-    reward_batch_items: most responses scored together. reward_waiting_items: most responses
-    that may wait for one model; more are turned away with 503.
+    reward_batch_items, reward_batch_characters: most responses scored together, and most text.
+    reward_waiting_items: most responses that may wait for one model; more are turned away
+    with 503. reward_cache_items: scores that are remembered; 0: none.
     """
 
     model_config = SettingsConfigDict(
@@ -31,8 +32,10 @@ class RewardSettings(BaseSettings):
     reward_max_body_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
     reward_window_seconds: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.005
     reward_batch_items: Annotated[int, Field(ge=1)] = 256
+    reward_batch_characters: Annotated[int, Field(ge=1)] = 400_000
     reward_threads: Annotated[int, Field(ge=1)] | None = None
     reward_waiting_items: Annotated[int, Field(ge=1)] = 65_536
+    reward_cache_items: Annotated[int, Field(ge=0)] = 100_000
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:

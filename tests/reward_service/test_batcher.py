@@ -23,12 +23,22 @@ FOREVER = 600.0
 
 @asynccontextmanager
 async def batching(
-    score: Score, *, window: float = 0.0, items: int = 100, waiting: int = 10_000
+    score: Score,
+    *,
+    window: float = 0.0,
+    items: int = 100,
+    characters: int = 100_000,
+    waiting: int = 10_000,
 ) -> AsyncIterator[Batcher]:
     hosted = HostedReward("test", "function", "", None, None, None, score)
     with ThreadPoolExecutor(1) as thread:
         batcher = Batcher(
-            hosted, thread, window_seconds=window, batch_items=items, waiting_items=waiting
+            hosted,
+            thread,
+            window_seconds=window,
+            batch_items=items,
+            batch_characters=characters,
+            waiting_items=waiting,
         )
         running = asyncio.create_task(batcher.run())
         try:
@@ -109,6 +119,35 @@ async def test_a_batch_holds_no_more_than_it_may_unless_one_request_does() -> No
     assert all(len(call) <= 3 or call == big for call in numbers.calls)
 
 
+async def test_a_batch_holds_no_more_text_than_it_may_unless_one_request_does() -> None:
+    numbers = Numbers()
+    async with batching(numbers, window=FOREVER, characters=40) as batcher:
+        # "to 1" and "1" are 5 characters; 7 digits and what they answer are 17.
+        asked = ("1",), ("2222222",), ("3333333",), ("4",), ("5" * 30,), ("6",)
+        answers = await asyncio.gather(
+            *(ask(batcher, *each) for each in asked), ask(batcher, "7" * 20)
+        )
+    assert [answer.scores for answer in answers[:2]] == [[1.0], [2222222.0]]
+    assert numbers.calls == [["1", "2222222", "3333333"], ["4"], ["5" * 30], ["6"], ["7" * 20]]
+
+
+async def test_a_conversation_that_repeats_in_a_request_is_text_once() -> None:
+    calls: list[list[str]] = []
+
+    def score(conversations: Sequence[Any], responses: Sequence[str]) -> Scored:
+        calls.append(list(responses))
+        return Scored([0.0] * len(responses), [0] * len(responses))
+
+    def long() -> list[dict[str, str]]:
+        return [{"role": "user", "content": "x" * 30}]
+
+    async with batching(score, characters=60) as batcher:
+        await asyncio.gather(
+            batcher.submit([long() for _ in range(9)], ["1"] * 9), batcher.submit([long()], ["2"])
+        )
+    assert calls == [["1"] * 9, ["2"]]  # 39 characters and 31
+
+
 async def test_a_failing_request_takes_no_other_with_it() -> None:
     numbers = Numbers()
     async with batching(numbers, window=FOREVER, items=4) as batcher:
@@ -169,8 +208,8 @@ async def test_too_much_waiting_is_turned_away() -> None:
 @given(st.lists(st.lists(st.integers(0, 999), min_size=1, max_size=6), max_size=25), st.data())
 async def test_everyone_gets_their_own_scores(asked: list[list[int]], data: st.DataObject) -> None:
     numbers = Numbers()
-    items = data.draw(st.integers(1, 12))
-    async with batching(numbers, window=0.0, items=items) as batcher:
+    items, characters = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 60))
+    async with batching(numbers, window=0.0, items=items, characters=characters) as batcher:
         answers = await asyncio.gather(*(ask(batcher, *map(str, each)) for each in asked))
     assert [answer.scores for answer in answers] == [[float(n) for n in each] for each in asked]
     assert sum(map(len, numbers.calls)) == sum(map(len, asked))
