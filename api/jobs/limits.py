@@ -39,6 +39,7 @@ def job_problems(
         ),
         *_new_tokens(request, settings),
         *reward_problems("reward", request.reward, settings, rewards),
+        *_held_out(request, settings, rewards),
         *value_problems(request, settings),
     ]
 
@@ -92,6 +93,13 @@ def _prompt_count(request: JobRequest, settings: Settings) -> Iterator[FieldProb
             "into one job: send several",
             allowed={"maxItems": settings.max_prompts},
         )
+
+
+def _held_out(
+    request: JobRequest, settings: Settings, rewards: RewardCatalog
+) -> Iterator[FieldProblem]:
+    if request.held_out is not None:
+        yield from reward_problems("held_out", request.held_out, settings, rewards)
 
 
 def _samples(field: str, method: Params, settings: Settings) -> Iterator[FieldProblem]:

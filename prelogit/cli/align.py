@@ -13,6 +13,7 @@ from prelogit.cli.progress import counted
 from prelogit.cli.prompts import File, PromptText, gather
 from prelogit.cli.reporting import FAILED, Json, print_json, reported
 from prelogit.cli.results import Format, print_results
+from prelogit.core.errors import InputError
 from prelogit.wire.jobs import Budget, Stop
 from prelogit.wire.limits import round_samples
 from prelogit.wire.params import Params
@@ -29,6 +30,10 @@ def align(
     prompt: PromptText = None,
     model: ModelName = "smollm2-135m",
     reward: RewardName = "relevance",
+    held_out_reward: Annotated[
+        str | None,
+        typer.Option(help="A second reward, as --reward; it looks on and never steers."),
+    ] = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
     baseline: options.Baselines = None,
@@ -42,6 +47,8 @@ def align(
     stop_samples: options.StopSamples = None,
     stop_seconds: options.StopSeconds = None,
     stop_tokens: options.StopTokens = None,
+    stop_held_out: options.StopHeldOut = None,
+    stop_kl: options.StopKl = None,
     budget_samples: options.BudgetSamples = None,
     form: Annotated[Format, typer.Option("--format", help="How to print them.")] = Format.table,
     as_json: Json = False,
@@ -55,6 +62,8 @@ def align(
         samples=stop_samples,
         seconds=stop_seconds,
         tokens=stop_tokens,
+        held_out=stop_held_out,
+        kl=stop_kl,
     )
     fields: dict[str, Any] = options.given_fields(
         baselines=baselines,
@@ -64,9 +73,16 @@ def align(
         top_k=top_k,
         template=template,
     )
+    if held_out_reward == reward:
+        raise InputError(
+            "--held-out-reward is the reward that steers: name another one, or leave it out",
+            field="held_out",
+        )
     import prelogit
 
     answering, score = loaded(model, reward, device=device, dtype=dtype, quiet=as_json)
+    if held_out_reward is not None:
+        fields["held_out"] = prelogit.load_reward(held_out_reward)
     rounds = len(items) * method.rounds
     if budget_samples is not None:
         rounds = budget_samples // round_samples(method)

@@ -40,6 +40,21 @@ StopTokens = Annotated[
     int | None, typer.Option(help="… after so many tokens.", rich_help_panel="Stop")
 ]
 
+StopHeldOut = Annotated[
+    int | None,
+    typer.Option(
+        help="… after so many rounds in a row whose best the held-out reward finds worse than an "
+        "earlier one.",
+        rich_help_panel="Stop",
+    ),
+]
+StopKl = Annotated[
+    float | None,
+    typer.Option(
+        help="… once it is so many nats from the model without steering.", rich_help_panel="Stop"
+    ),
+]
+
 BudgetSamples = Annotated[
     int | None,
     typer.Option(

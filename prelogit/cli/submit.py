@@ -26,6 +26,9 @@ def submit(
     reward: Annotated[
         str | None, typer.Option(help="The reward that steers the search (relevance).")
     ] = None,
+    held_out_reward: Annotated[
+        str | None, typer.Option(help="A second reward, which looks on and never steers.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="The model, if you want to be sure.")] = None,
     baseline: options.Baselines = None,
     max_new_tokens: options.MaxNewTokens = None,
@@ -38,6 +41,8 @@ def submit(
     stop_samples: options.StopSamples = None,
     stop_seconds: options.StopSeconds = None,
     stop_tokens: options.StopTokens = None,
+    stop_held_out: options.StopHeldOut = None,
+    stop_kl: options.StopKl = None,
     budget_samples: options.BudgetSamples = None,
     metadata: Annotated[
         list[str] | None,
@@ -59,6 +64,7 @@ def submit(
     fields: dict[str, Any] = options.given_fields(
         method=method,
         reward=reward,
+        held_out=held_out_reward,
         model=model,
         baselines=[baseline_of(text) for text in baseline or ()],
         max_new_tokens=max_new_tokens,
@@ -72,6 +78,8 @@ def submit(
             samples=stop_samples,
             seconds=stop_seconds,
             tokens=stop_tokens,
+            held_out=stop_held_out,
+            kl=stop_kl,
         ),
         budget=options.stop_fields(samples=budget_samples),
         metadata=_metadata(metadata or []),

@@ -8,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from prelogit.core.guard import Pick
 from prelogit.core.records import BaselineResult, Result, Trace
 from prelogit.wire.jobs import Job
 from prelogit.wire.params import Baseline
@@ -117,6 +118,10 @@ def results_table(results: Iterable[Result]) -> Table:
             answer.append(other.text)
         if result.error:
             answer = Text(result.error, style="red")
+        for criterion, pick in _other_picks(result):
+            scores = f"reward {number(pick.reward)}, held-out {number(pick.held_out)}"
+            answer.append(f"\nby {criterion} ({scores}) ", style="bold")
+            answer.append(pick.text)
         for warning in result.warnings:
             answer.append(f"\n{warning}", style="yellow")
         table.add_row(
@@ -129,6 +134,12 @@ def results_table(results: Iterable[Result]) -> Table:
     return table
 
 
+def _other_picks(result: Result) -> list[tuple[str, Pick]]:
+    """What a criterion would have answered instead."""
+    told = [] if result.picks is None else list(result.picks)
+    return [(name, pick) for name, pick in told if pick and pick.text != result.response]
+
+
 def _ending(result: Result) -> Text:
     """The status, and the limit that ended the search early."""
     ending = status_text(result.status)
@@ -138,13 +149,19 @@ def _ending(result: Result) -> Text:
 
 
 def trace_table(trace: Trace) -> Table:
-    """One row an iteration; the last one, drawn from the final mean, bears a star."""
+    """One row an iteration; the last one, drawn from the final mean, bears a star.
+
+    Where a second reward looks on: its mean, and what it says of the best so far.
+    """
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     names = "k mean std best so-far ess lambda sigma2 kl tokens seconds"
-    for name in names.split():
+    watched = any(row.held_out is not None for row in trace.iterations)
+    more = ["held-out", "of-best", "diversity"] if watched else []
+    for name in [*names.split(), *more]:
         table.add_column(name, justify="right", no_wrap=True)
     for row in trace.iterations:
-        spent = row.seconds
+        spent, looked = row.seconds, row.held_out
+        told = [looked.mean, looked.of_best] if looked is not None else [None, None]
         table.add_row(
             f"{row.k}*" if row.final else str(row.k),
             number(row.mean),
@@ -157,6 +174,7 @@ def trace_table(trace: Trace) -> Table:
             number(row.kl_gaussian, 0),
             f"{row.tokens:,}",
             f"{spent.decode + spent.reward + spent.wait:.1f}",
+            *(map(number, [*told, row.diversity]) if watched else ()),
         )
     return table
 

@@ -41,7 +41,9 @@ def trace(
 
 
 def draw(trace: Trace, path: Path) -> None:
-    """Rewards of every candidate with mean, best and best so far; below them ESS and KL.
+    """Rewards of every candidate with mean, best and best so far; below them the ESS.
+
+    A held-out reward has its own axis on the right: what it says of the best so far.
 
     Raises: InputError: matplotlib is not installed, or the file cannot be written.
     """
@@ -63,6 +65,12 @@ def draw(trace: Trace, path: Path) -> None:
     top.plot(ks, [row.best for row in rows], label="best")
     top.plot(ks, [row.best_so_far for row in rows], label="best so far")
     top.set_ylabel("reward")
+    if any(row.held_out is not None for row in rows):
+        beside = top.twinx()
+        told = [row.held_out.of_best if row.held_out else float("nan") for row in rows]
+        beside.plot(ks, told, "k--", label="best so far, held out")
+        beside.set_ylabel("held-out reward")
+        beside.legend(loc="lower right")
     top.legend()
     top.set_title(f"{trace.method.get('name')}, prompt {trace.prompt_id}", parse_math=False)
     bottom.plot(ks, [row.ess if row.ess is not None else float("nan") for row in rows])

@@ -23,6 +23,7 @@ class JobFields(TypedDict, total=False):
     method: Params | Mapping[str, Any]
     baselines: Sequence[Baseline | Mapping[str, Any]]
     reward: str | RewardRef | Mapping[str, Any]
+    held_out: str | RewardRef | Mapping[str, Any]
     max_new_tokens: int
     seed: int
     keep: Literal["best", "all"]
@@ -41,8 +42,9 @@ def job_body(prompts: Prompt | Iterable[Prompt], fields: Mapping[str, Any]) -> b
     if isinstance(prompts, str | PromptItem | Mapping):
         prompts = [prompts]
     body = {"prompts": list(prompts), **fields}
-    if isinstance(body.get("reward"), str):
-        body["reward"] = reward_body(body["reward"])
+    for name in ("reward", "held_out"):
+        if isinstance(body.get(name), str):
+            body[name] = reward_body(body[name])
     try:
         text = json.dumps(body, default=_plain, ensure_ascii=False, allow_nan=False)
         return text.encode()
