@@ -141,7 +141,10 @@ def _spaces(report: Probe) -> Iterator[str]:
 
 def _lengths(report: Probe, seen: Seen) -> Iterator[str]:
     refused = [one for one in report.odd if one.outcome == "refused"]
-    cut = [one for one in report.odd if one.outcome == "cut"]
+    # Of a text that is over-long on purpose it is enough to know; a candidate says it by itself.
+    cut = [
+        one for one in report.odd if one.outcome == "cut" and not one.text.startswith("over-long")
+    ]
     if refused:
         yield (
             f"it refuses {_names(refused)}, and a prompt with such a text fails: {refused[0].reason}"

@@ -18,6 +18,7 @@ from prelogit.rewards.load import load_reward
 from prelogit.rewards.local import LocalReward
 from prelogit.rewards.probe import probe
 from prelogit.rewards.probe_texts import GOLDEN, OVER_LONG
+from prelogit.rewards.protocol import Scores
 from prelogit.wire.probe import Probe
 from tests.workers.moody import vowels
 
@@ -72,7 +73,7 @@ async def test_the_packaged_reward_is_sound_and_tells_what_it_cuts() -> None:
     assert odd(report)["empty response"] == "whole"
     assert report.tokens > 1000
     assert report.latency.single_seconds > 0
-    warned(report, "it does not read all of")
+    assert report.warnings == ()
     assert Probe.model_validate_json(report.model_dump_json()) == report
 
 
@@ -308,3 +309,14 @@ async def test_two_models_behind_one_name_are_refused(serve: Any, good: Any) -> 
     async with serve(answer) as server:
         with pytest.raises(RewardAnswerError, match="two different models"):
             await probe(load_reward(server.url))
+
+
+async def test_a_reward_that_cuts_an_ordinary_text_is_warned_of() -> None:
+    async def short(conversations: Any, responses: list[str]) -> Scores:
+        scores = await load_reward("relevance")(conversations, responses)
+        return scores._replace(truncated=tuple(len(text) > 40 for text in responses))
+
+    report = await probe(short)
+    warned(report, "it does not read all of")
+    (told,) = [one for one in report.warnings if "does not read all" in one]
+    assert "over-long" not in told
