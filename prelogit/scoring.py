@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from prelogit.core.errors import RewardError
+from prelogit.core.errors import RewardAnswerError, RewardError, RewardUnavailableError
 from prelogit.rewards.protocol import Score, Scores
 from prelogit.search.course import Scored
 
@@ -61,4 +61,7 @@ async def _named(
     try:
         return await held_out(conversations, responses)
     except RewardError as error:
-        raise type(error)(f"the held-out reward: {error}") from error
+        told = f"the held-out reward: {error}"
+        if isinstance(error, RewardUnavailableError):
+            raise RewardUnavailableError(told) from error
+        raise RewardAnswerError(told) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from prelogit.align import AlignedResult, align
 from prelogit.core.errors import InputError, RewardAnswerError, RewardUnavailableError
 from prelogit.engine.load import Model
+from prelogit.rewards.caller import RefusedError
 from prelogit.rewards.protocol import Scores
 from prelogit.wire.jobs import Stop
 from prelogit.wire.params import AISP, BestOfN, Params, SoftBestOfN
@@ -107,7 +109,9 @@ def test_both_are_asked_at_the_same_time(model: Model) -> None:
     assert (row.seconds.reward, row.reward_tokens, row.reward_calls) == (3.0, 12, 3)
 
 
-@pytest.mark.parametrize("error", [RewardUnavailableError, RewardAnswerError])
+@pytest.mark.parametrize(
+    "error", [RewardUnavailableError, RewardAnswerError, partial(RefusedError, status=400)]
+)
 def test_where_it_fails_its_prompt_fails_and_says_so(model: Model, error: Any) -> None:
     cancelled: list[str] = []
 
