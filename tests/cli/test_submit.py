@@ -71,6 +71,7 @@ def test_every_other_field_of_a_job_has_an_option(run: Run, gateway: Gateway) ->
         "--baseline", "sample:temperature=1", "--baseline", "greedy", "--max-new-tokens", "9", "--seed", "3", "--keep", "all",
         "--top-k", "2", "--template", "none", "--stop-reward", "1.5", "--stop-plateau", "2",
         "--stop-samples", "96", "--stop-seconds", "60", "--stop-tokens", "500", "--metadata", "team=x=y",
+        "--held-out-reward", "other", "--stop-held-out", "2", "--stop-kl", "30",
     )  # fmt: skip
     first, second, soft, sample, greedy = request["baselines"]
     assert [(one["name"], one["noise"]) for one in (first, second, soft)] == [
@@ -87,7 +88,10 @@ def test_every_other_field_of_a_job_has_an_option(run: Run, gateway: Gateway) ->
         "samples": 96,
         "seconds": 60.0,
         "tokens": 500,
+        "held_out": 2,
+        "kl": 30.0,
     }
+    assert request["held_out"] == {"name": "other"}
     assert request["metadata"] == {"team": "x=y"}
     chosen = ("model", "max_new_tokens", "seed", "keep", "top_k", "template")
     assert [request[name] for name in chosen] == [model, 9, 3, "all", 2, "none"]
