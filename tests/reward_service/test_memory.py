@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prelogit.core.errors import InputError, RewardAnswerError
@@ -61,6 +61,7 @@ calls = st.lists(
 
 
 @given(calls, st.integers(1, 6))
+@settings(deadline=None)
 def test_the_answer_is_that_of_the_reward_whatever_was_asked_before(
     asked: list[list[tuple[str, str]]], items: int
 ) -> None:
@@ -202,8 +203,8 @@ def test_a_model_with_a_penalty_in_the_service_answers_the_same_with_and_without
     ]
 
     def answers(items: int) -> list[dict[str, Any]]:
-        settings = RewardSettings(rewards=specs, reward_cache_items=items, reward_threads=1)
-        with serving(settings) as service:
+        chosen = RewardSettings(rewards=specs, reward_cache_items=items, reward_threads=1)
+        with serving(chosen) as service:
             found = [service.http.post("/v1/score", json=body).json() for body in bodies]
             again = [
                 service.http.post("/v1/score", json=body, headers={"cache-control": "no-cache"})
