@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
@@ -17,6 +18,7 @@ from db.session import reading
 from prelogit.core.errors import PrelogitError
 from prelogit.engine.report import report
 from prelogit.rewards.hosted.coherence import packaged_coherence
+from prelogit.rewards.protocol import Score
 from prelogit.search.driver import Verdict
 from prelogit.solve import solve
 from prelogit.value.use import Values
@@ -157,7 +159,9 @@ async def _solve(desk: Desk, writer: Writer, wanted: Collection[str]) -> None:
     with reading(desk.store) as session:
         found = prompt_jobs(session, claim, wanted)
         share = pool_share(session, claim, wanted)
+    named = claim.request.held_out
     reward = reward_of(claim.request.reward, settings)
+    second = None if named is None else reward_of(named, settings)
     wanted_by = _wanted(desk, writer)
 
     def on_question(prompt_id: str) -> Verdict:
@@ -165,18 +169,21 @@ async def _solve(desk: Desk, writer: Writer, wanted: Collection[str]) -> None:
             return "abandon"
         return "cancel" if wanted_by.cancelled() else "continue"
 
-    async with reward:
-        score = while_wanted(reward, wanted_by.still, grace_seconds=settings.stop_wait_seconds)
+    def wanted_still(score: Score) -> Score:
+        return while_wanted(score, wanted_by.still, grace_seconds=settings.stop_wait_seconds)
+
+    async with reward, second or nullcontext():
         await solve(
             desk.model,
             found,
             claim.request,
-            score,
+            wanted_still(reward),
             writer.callbacks()._replace(on_question=on_question),
             values=Values(settings.home),
             coherence=packaged_coherence if settings.coherence else None,
             nll=settings.nll,
             share=share,
+            held_out=None if second is None else wanted_still(second),
         )
 
 

@@ -71,6 +71,11 @@ def test_text_of_all_kinds_is_stored_as_it_is(gateway: Running) -> None:
         ({"prompts": ["a"], "seed": True}, "seed"),
         ({"prompts": ["a"], "model": "another"}, "model"),
         ({"prompts": ["a"], "reward": {"name": "relevence"}}, "reward.name"),
+        ({"prompts": ["a"], "held_out": {"name": "lenght"}}, "held_out.name"),
+        ({"prompts": ["a"], "held_out": {"name": "relevance"}}, "held_out"),
+        ({"prompts": ["a"], "held_out": {"url": "http://elsewhere.example"}}, "held_out.url"),
+        ({"prompts": ["a"], "held_out": {"nam": "length"}}, "held_out.nam"),
+        ({"prompts": ["a"], "stop": {"held_out": 2}}, "stop"),
         ({"prompts": ["a"], "max_new_tokens": 129}, "max_new_tokens"),
         ({"prompts": ["a"], "method": {"name": "aisp", "n": 512}}, "method.n"),
         ({"prompts": ["a"], "baselines": [{"name": "bon", "n": 5000}]}, "baselines.0.n"),
@@ -91,6 +96,14 @@ def test_what_is_offered_is_said(gateway: Running) -> None:
     assert by_field["model"]["allowed"] == [gateway.settings.model]
     assert by_field["reward.name"]["allowed"] == ["relevance", "length"]
     assert "did you mean 'relevance'?" in by_field["reward.name"]["message"]
+
+
+def test_a_second_reward_that_does_not_steer_is_stored_with_the_job(gateway: Running) -> None:
+    body = {"prompts": ["a"], "held_out": {"name": "length"}, "stop": {"held_out": 2, "kl": 30}}
+    request = gateway.job(body)["request"]
+    assert request["held_out"] == {"name": "length"}
+    assert (request["stop"]["held_out"], request["stop"]["kl"]) == (2, 30.0)
+    assert gateway.job({"prompts": ["a"]})["request"]["held_out"] is None
 
 
 def test_a_job_names_one_of_the_models(start: Start, other_model: str) -> None:

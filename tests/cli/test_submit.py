@@ -50,6 +50,7 @@ def test_every_field_of_the_methods_has_an_option(run: Run) -> None:
         "preset": "paper",
         "noise": "gaussian",
         "temperature": 0.7,
+        "heat": 1.5,
         "top_p": 0.8,
     }
     for params in (AISP, BestOfN, SoftBestOfN, Greedy, Sample):

@@ -23,6 +23,11 @@ def vowels(conversations: list[list[dict[str, str]]], responses: list[str]) -> l
     ]
 
 
+def short(conversations: list[list[dict[str, str]]], responses: list[str]) -> list[float]:
+    """A second reward, which has no moods."""
+    return [-float(len(set(text))) for text in responses]
+
+
 def score(conversations: list[list[dict[str, str]]], responses: list[str]) -> list[float]:
     """``vowels``, unless a mood is set. Its file's text picks the prompts it is about; empty: all."""
     folder = Path(os.environ[FOLDER])

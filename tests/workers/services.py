@@ -71,7 +71,8 @@ class Queue:
 
 
 class Reward:
-    """A reward service process that hosts the moody function; it can go down and come back."""
+    """A reward service process that hosts the moody function and a second one; it can go down and
+    come back."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._port = folder, free_port()
@@ -81,7 +82,10 @@ class Reward:
 
     def start(self) -> None:
         """Starts it on the same port and waits until it is ready."""
-        hosted = [{"name": "moody", "kind": "function", "path": "tests.workers.moody:score"}]
+        hosted = [
+            {"name": name, "kind": "function", "path": f"tests.workers.moody:{function}"}
+            for name, function in (("moody", "score"), ("short", "short"))
+        ]
         env = environment(rewards=json.dumps(hosted), reward_port=self._port)
         env[moody.FOLDER] = str(self._folder)
         self._service = Child(python("reward_service"), self._folder / "reward.log", env)
