@@ -161,7 +161,8 @@ class Batcher:
             part = slice(first, first + len(waiting.responses))
             first = part.stop
             cut = scored.truncated[part] if scored.truncated is not None else None
-            self._answer(waiting, Scored(scored.scores[part], scored.tokens[part], cut))
+            whole = Scored(scored.scores[part], scored.tokens[part], cut, scored.long[part])
+            self._answer(waiting, whole)
 
     def _work(self, batch: Sequence[_Waiting]) -> Callable[[Any], Scored]:
         """What scores the responses of a batch, all of whose requests are of one form."""

@@ -15,8 +15,8 @@ from threading import Lock
 from prelogit.core.errors import InputError, RewardAnswerError
 from prelogit.rewards.hosted.reward import Conversation, HostedReward, Scored
 
-Known = tuple[float, bool | None]
-"""A score, and whether its item was truncated (None: not told)."""
+Known = tuple[float, bool | None, int]
+"""A score, whether its item was truncated (None: not told), and the item's tokens."""
 
 
 _anew: ContextVar[bool] = ContextVar("anew", default=False)
@@ -80,16 +80,18 @@ def remembering(hosted: HostedReward, memory: Memory) -> HostedReward:
         if new:
             scored = _score(hosted, pairs, new)
             cuts = scored.truncated if scored.truncated is not None else [None] * len(new)
-            for place, score, cost, cut in zip(
-                new, scored.scores, scored.tokens, cuts, strict=True
-            ):
-                known[place], tokens[place] = (score, cut), cost
+            for at, place in enumerate(new):
+                known[place] = (scored.scores[at], cuts[at], scored.long[at])
+                tokens[place] = scored.tokens[at]
             finite = [(keys[at], each) for at in new if (each := known[at]) and _finite(each)]
             memory.keep(finite)
         whole = [each for each in known if each is not None]
-        told = [cut for _, cut in whole if cut is not None]
+        told = [cut for _, cut, _ in whole if cut is not None]
         return Scored(
-            [score for score, _ in whole], tokens, told if len(told) == len(whole) else None
+            [score for score, _, _ in whole],
+            tokens,
+            told if len(told) == len(whole) else None,
+            [length for _, _, length in whole],
         )
 
     return hosted._replace(score=score)

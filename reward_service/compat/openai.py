@@ -40,7 +40,7 @@ def refuse(problem: Problem, retry: bool) -> Response:
 
 def envelope(prefix: str, kind: str, model: str, scored: Scored, **found: Any) -> dict[str, Any]:
     """What stands around the numbers: id, model and cost."""
-    tokens = sum(scored.tokens)
+    tokens = sum(scored.long)
     return {
         "id": f"{prefix}-{uuid4().hex}",
         "object": kind,

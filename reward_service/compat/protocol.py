@@ -161,7 +161,7 @@ def refuse_cut(
     Args:   cure: what allows it. side: that the request names. most: tokens that it names.
     Raises: InputError: a text was cut, or would have been.
     """
-    for place, tokens in enumerate(scored.tokens):
+    for place, tokens in enumerate(scored.long):
         cut = scored.truncated is not None and scored.truncated[place]
         if cut and not allowed:
             raise InputError(

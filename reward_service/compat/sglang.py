@@ -47,7 +47,7 @@ async def answer(body: ClassifyBody, asking: Asking) -> Answer:
             "embedding": [score],
             "meta_info": {"id": uuid4().hex, "prompt_tokens": tokens, "completion_tokens": 0},
         }
-        for score, tokens in zip(scored.scores, scored.tokens, strict=True)
+        for score, tokens in zip(scored.scores, scored.long, strict=True)
     ]
     bare = isinstance(given, str) or isinstance(given[0], int)
     return Answer(found[0] if bare else found, scored)

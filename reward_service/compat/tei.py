@@ -120,7 +120,7 @@ async def _score(items: list[list[str]], batcher: Batcher, asking: Asking) -> Sc
             before = [[{"role": "user", "content": items[place][0]}] for place in places]
             scored = await asking.pairs(batcher, before, [items[place][1] for place in places])
         for at, place in enumerate(places):
-            scores[place], tokens[place] = scored.scores[at], scored.tokens[at]
+            scores[place], tokens[place] = scored.scores[at], scored.long[at]
             cut[place] = scored.truncated is not None and scored.truncated[at]
     return Scored(scores, tokens, cut)
 

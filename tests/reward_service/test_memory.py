@@ -82,8 +82,9 @@ def test_what_is_known_is_not_scored_again_and_costs_no_tokens() -> None:
     hosted.score([user("p")] * 2, ["a", "bbbb"])
     again = hosted.score([user("p"), user("p"), user("qq"), user("p")], ["bbbb", "cc", "a", "a"])
     assert lengths.asked == ["a", "bbbb", "cc", "a"]
-    assert again == Scored([104.0, 102.0, 201.0, 101.0], [0, 2, 1, 0], [True, False, False, False])
-    assert hosted.score([user("p")], ["bbbb"]) == Scored([104.0], [0], [True])
+    cut = [True, False, False, False]
+    assert again == Scored([104.0, 102.0, 201.0, 101.0], [0, 2, 1, 0], cut, [4, 2, 1, 1])
+    assert hosted.score([user("p")], ["bbbb"]) == Scored([104.0], [0], [True], [4])
 
 
 def test_what_is_asked_for_anew_is_scored_again_and_kept() -> None:
@@ -91,7 +92,7 @@ def test_what_is_asked_for_anew_is_scored_again_and_kept() -> None:
     hosted = remembering(host(lengths), Memory(9))
     asked = [user("p")], ["a"]
     assert hosted.score(*asked).tokens == [1]
-    assert score_anew(hosted.score, *asked) == Scored([101.0], [1], [False])
+    assert score_anew(hosted.score, *asked) == Scored([101.0], [1], [False], [1])
     assert hosted.score(*asked).tokens == [0]
     assert lengths.asked == ["a", "a"]
 
@@ -228,7 +229,7 @@ def test_a_score_takes_little_memory() -> None:
     memory = Memory(20_000)
     before = tracemalloc.get_traced_memory()[0]
     for place in range(30_000):
-        memory.keep([(key_of("f", user("p"), str(place)), (place / 7, False))])
+        memory.keep([(key_of("f", user("p"), str(place)), (place / 7, False, place))])
     taken = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert len(memory) == 20_000

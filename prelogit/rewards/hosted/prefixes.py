@@ -24,7 +24,7 @@ class Group(NamedTuple):
 def group_by_prefix(
     rows: Sequence[list[int]], own: Sequence[int], *, worth: int = WORTH
 ) -> list[Group]:
-    """The rows in groups that save the most tokens, and one group of those that share nothing.
+    """Stretches of the sorted rows that save the most tokens, and one group of the other rows.
 
     Args: rows: none of them twice. own: of each row, how many of its first tokens may be shared
           at most; less than its length, because something must be left to score.

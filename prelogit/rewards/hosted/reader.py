@@ -145,4 +145,9 @@ def _scored(reader: Reader, rows: Sequence[Row]) -> Scored:
     for row in rows:
         tokens.append(0 if key_of(row) in paid else len(row.ids))
         paid.add(key_of(row))
-    return Scored(read_rows(reader, rows).tolist(), tokens, [row.truncated for row in rows])
+    return Scored(
+        read_rows(reader, rows).tolist(),
+        tokens,
+        [row.truncated for row in rows],
+        [len(row.ids) for row in rows],
+    )

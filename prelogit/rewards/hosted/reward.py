@@ -20,6 +20,12 @@ class Scored(NamedTuple):
     scores: list[float]
     tokens: list[int]  # that the item cost; a text that repeats in the call costs once
     truncated: list[bool] | None = None  # the item was longer than the model reads; None: no limit
+    lengths: list[int] | None = None  # tokens of the item, whatever it cost; None: what it cost
+
+    @property
+    def long(self) -> list[int]:
+        """Tokens of each item as the model reads it."""
+        return self.tokens if self.lengths is None else self.lengths
 
 
 class HostedReward(NamedTuple):

@@ -144,6 +144,7 @@ def test_a_pair_that_repeats_is_read_and_paid_once(
     scored = hosted.score([user(), user(), user(), user("why?"), user()], asked)
     assert read == [3]
     assert scored.tokens == [21, 40, 0, 11, 0]  # one token a letter
+    assert scored.lengths == [21, 40, 21, 11, 40]
     assert scored.truncated == [False, True, False, False, True]
     assert scored.scores[2] == scored.scores[0]
     assert scored.scores[4] == scored.scores[1]

@@ -110,7 +110,7 @@ def test_a_whole_text_is_scored_as_it_stands_with_one_bos(llama_folder: Path) ->
     scored = hosted.score_text([written, bare])
     expected = hosted.score([user()], ["yes"]).scores[0]
     assert scored.scores == pytest.approx([expected] * 2, abs=1e-5)
-    assert scored.tokens == [21, 21]
+    assert scored.lengths == [21, 21]
 
 
 def test_token_ids_are_scored_as_they_stand(llama_folder: Path, bert_folder: Path) -> None:
