@@ -70,6 +70,8 @@ def test_kept_candidates_tell_where_they_come_from(gateway: Running) -> None:
             "token_ids": [5, 2],
             "text": "answer 2",
             "reward": 2.5,
+            "held_out": None,
+            "truncated": None,
             "finish_reason": "stop",
         }
     ]
