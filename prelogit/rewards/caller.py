@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import httpx
@@ -23,6 +24,9 @@ from prelogit.rewards.public_only import PrivateAddressError, PublicOnly
 
 TRY_AGAIN = frozenset({429, 502, 503, 504})
 LONGEST_DETAIL = 500
+
+ANEW: ContextVar[bool] = ContextVar("anew", default=False)
+"""Whether services are told to read everything again, whatever scores they remember."""
 
 
 class Patience(NamedTuple):
@@ -136,7 +140,11 @@ class Caller:
         seconds = self._patience.timeout_seconds
         try:
             async with asyncio.timeout(seconds):
-                answer = await client.post(f"{self._address.url}{self._path}", content=body)
+                answer = await client.post(
+                    f"{self._address.url}{self._path}",
+                    content=body,
+                    headers={"cache-control": "no-cache"} if ANEW.get() else None,
+                )
         except (TimeoutError, httpx.TimeoutException):
             raise _SilentError(f"no answer within {seconds:g} s") from None
         except PrivateAddressError:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from prelogit.core.errors import InputError, PrelogitError, RewardAnswerError
 from prelogit.core.records import ModelRef
-from prelogit.rewards.caller import RefusedError
+from prelogit.rewards.caller import ANEW, RefusedError
 from prelogit.rewards.probe_texts import Item
 from prelogit.rewards.protocol import Score, Scores, check
 
@@ -32,9 +32,13 @@ class Asked:
         """
         Raises: RewardAnswerError, also where one probe is answered by two models.
         """
-        scores = await self._score(
-            [item.conversation for item in items], [item.response for item in items]
-        )
+        before = ANEW.set(True)  # remembered scores would tell nothing of the model
+        try:
+            scores = await self._score(
+                [item.conversation for item in items], [item.response for item in items]
+            )
+        finally:
+            ANEW.reset(before)
         self.calls += scores.calls
         self.tokens += scores.tokens
         if self.reward is not None and self.reward.fingerprint != scores.reward.fingerprint:
