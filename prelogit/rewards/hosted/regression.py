@@ -36,6 +36,18 @@ def _template(before: str, after: str, answer: str, between: str) -> str:
     )
 
 
+def _rewards(
+    self: Any,
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    position_ids: Tensor | None = None,
+    cache: Any = None,
+) -> Tensor:
+    """Rewards [B] of rows of tokens, or of what follows on those that a cache keeps."""
+    read = _read(self.model, input_ids, attention_mask, position_ids, cache)
+    return _last(self.regression_head, read, attention_mask)
+
+
 class UltraRM(LlamaPreTrainedModel):  # type: ignore[no-untyped-call]
     """openbmb/UltraRM-13b. A conversation reads "Human: …", line break, "Assistant: …"."""
 
@@ -47,16 +59,7 @@ class UltraRM(LlamaPreTrainedModel):  # type: ignore[no-untyped-call]
         self.regression_head = nn.Linear(config.hidden_size, 1, bias=False)
         self.post_init()  # type: ignore[no-untyped-call]
 
-    def forward(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        position_ids: Tensor | None = None,
-        cache: Any = None,
-    ) -> Tensor:
-        """Rewards [B] of rows of tokens, or of what follows on those that a cache keeps."""
-        read = _read(self.model, input_ids, attention_mask, position_ids, cache)
-        return _last(self.regression_head, read, attention_mask)
+    forward = _rewards
 
 
 class EurusRM(MistralPreTrainedModel):  # type: ignore[no-untyped-call]
@@ -70,16 +73,7 @@ class EurusRM(MistralPreTrainedModel):  # type: ignore[no-untyped-call]
         self.regression_head = nn.Linear(config.hidden_size, 1, bias=False)
         self.post_init()  # type: ignore[no-untyped-call]
 
-    def forward(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        position_ids: Tensor | None = None,
-        cache: Any = None,
-    ) -> Tensor:
-        """Rewards [B] of rows of tokens, or of what follows on those that a cache keeps."""
-        read = _read(self.model, input_ids, attention_mask, position_ids, cache)
-        return _last(self.regression_head, read, attention_mask)
+    forward = _rewards
 
 
 def _read(model: Any, ids: Tensor, mask: Tensor, positions: Tensor | None, cache: Any) -> Tensor:
