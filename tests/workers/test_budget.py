@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import torch
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import jobs, leases
@@ -20,6 +18,7 @@ from prelogit.wire.params import AISP
 from tests.tiny import scoring
 from tests.workers import moody
 from tests.workers.conftest import DeskMaker
+from tests.workers.poison import PROMPTS, poisoned
 from tests.workers.processes import until
 from tests.workers.services import Reward
 from tests.workers.stack import ended, post_job, statuses
@@ -30,29 +29,8 @@ from workers.run import run_group
 
 Store = sessionmaker[Session]
 Post = Callable[..., tuple[str, str]]
-PROMPTS = [
-    {"id": "a", "prompt": "Why?"},
-    {"id": "poison", "prompt": "~~~~"},
-    {"id": "b", "prompt": "What is a whale?"},
-]
 METHOD = {"name": "aisp", "n": 4, "batch_size": 4}
 FIELDS: dict[str, Any] = {"method": METHOD, "budget": {"samples": 72}, "seed": 11}
-
-
-@contextmanager
-def failing_on_tildes(model: Model) -> Iterator[None]:
-    """The model raises when it reads the prompt of them."""
-    (mark,) = model.tokenizer("~", add_special_tokens=False)["input_ids"]
-
-    def raises(module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
-        if (inputs[0] == mark).sum() >= 4 and inputs[0].shape[0] == 1:
-            raise ValueError("tildes")
-
-    hook = model.module.get_input_embeddings().register_forward_pre_hook(raises)
-    try:
-        yield
-    finally:
-        hook.remove()
 
 
 def told(results: list[Result]) -> list[tuple[Any, ...]]:
@@ -127,7 +105,7 @@ def test_prompts_one_at_a_time_leave_the_others_theirs(
     store: Store, post: Post, make_desk: DeskMaker, model: Model
 ) -> None:
     job_id, group_id = post(PROMPTS, **FIELDS)
-    with failing_on_tildes(model):
+    with poisoned(model, ValueError("tildes")):
         run_group(make_desk(), group_id)
     a, poison, b = ended(store, job_id)
     assert (a.status, poison.status, b.status) == ("succeeded", "failed", "succeeded")

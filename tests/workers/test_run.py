@@ -20,33 +20,13 @@ from prelogit.wire.params import AISP, BestOfN
 from tests.tiny import scoring
 from tests.workers import moody
 from tests.workers.conftest import DeskMaker
+from tests.workers.poison import PROMPTS, poisoned
 from tests.workers.services import Reward
 from tests.workers.stack import ended, statuses
 from workers.run import run_group
 
 Store = sessionmaker[Session]
 Post = Callable[..., tuple[str, str]]
-PROMPTS = [
-    {"id": "a", "prompt": "Why?"},
-    {"id": "poison", "prompt": "~~~~"},
-    {"id": "b", "prompt": "What is a whale?"},
-]
-
-
-@contextmanager
-def failing(model: Model, text: str, error: Exception) -> Iterator[None]:
-    """The model raises whenever it reads a token of the text."""
-    marks = torch.tensor(model.tokenizer(text, add_special_tokens=False)["input_ids"]).unique()
-
-    def raises(module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
-        if torch.isin(inputs[0], marks).any():
-            raise error
-
-    hook = model.module.get_input_embeddings().register_forward_pre_hook(raises)
-    try:
-        yield
-    finally:
-        hook.remove()
 
 
 @contextmanager
@@ -163,7 +143,7 @@ def test_a_prompt_that_the_model_fails_on_fails_alone(
     said: str,
 ) -> None:
     job_id, group_id = post(PROMPTS, seed=2)
-    with failing(model, "~", error):
+    with poisoned(model, error):
         run_group(make_desk(), group_id)
     a, poison, b = ended(store, job_id)
     assert (a.status, poison.status, b.status) == ("succeeded", "failed", "succeeded")
@@ -216,7 +196,7 @@ def test_a_broken_device_ends_the_worker_and_leaves_the_prompts_to_another(
 ) -> None:
     desk = make_desk()
     job_id, group_id = post(PROMPTS)
-    with failing(model, "~", torch.AcceleratorError("CUDA error: device-side assert")):
+    with poisoned(model, torch.AcceleratorError("CUDA error: device-side assert")):
         run_group(desk, group_id)
     assert desk.broken.is_set()
     assert desk.stopping.is_set()
