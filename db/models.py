@@ -59,6 +59,7 @@ class JobRow(Base):
     settings: Mapped[dict[str, Any]]  # the request without its prompts
     engine: Mapped[dict[str, Any] | None]  # what decodes it; None before a worker has had it
     probe: Mapped[dict[str, Any] | None]  # what was found out about its reward
+    held_out_probe: Mapped[dict[str, Any] | None]  # and about the one that does not steer
 
 
 class GroupRow(Base):

@@ -48,6 +48,7 @@ def view(session: Session, job_id: str) -> Job | None:
             "reward": _rewards(session, row),
             "engine": row.engine,
             "probe": row.probe,
+            "held_out_probe": row.held_out_probe,
             "error": None if row.error is None else Problem.model_validate(row.error),
             "links": _links(row.id),
         }

@@ -61,7 +61,12 @@ async def _named(
     try:
         return await held_out(conversations, responses)
     except RewardError as error:
-        told = f"the held-out reward: {error}"
-        if isinstance(error, RewardUnavailableError):
-            raise RewardUnavailableError(told) from error
-        raise RewardAnswerError(told) from error
+        raise named_held_out(error) from error
+
+
+def named_held_out(error: RewardError) -> RewardError:
+    """The error, of the same kind, that says which of a job's rewards it was."""
+    told = f"the held-out reward: {error}"
+    if isinstance(error, RewardUnavailableError):
+        return RewardUnavailableError(told)
+    return RewardAnswerError(told)

@@ -24,7 +24,7 @@ from prelogit.solve import solve
 from prelogit.value.use import Values
 from workers.desk import Desk
 from workers.failure import Failure, explain
-from workers.probing import probe_reward, to_be_probed
+from workers.probing import probe_rewards, to_be_probed
 from workers.resume import pool_share, prompt_jobs
 from workers.reward import reward_of
 from workers.store import transaction
@@ -85,8 +85,8 @@ def _trusted(desk: Desk, writer: Writer) -> bool:
     Raises: SQLAlchemyError.
     """
     try:
-        if to_be_probed(desk, writer):
-            asyncio.run(probe_reward(desk, writer, _wanted(desk, writer).still))
+        if missing := to_be_probed(desk, writer):
+            asyncio.run(probe_rewards(desk, writer, missing, _wanted(desk, writer).still))
     except Unwanted:
         return False
     except SQLAlchemyError:

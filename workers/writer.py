@@ -45,9 +45,11 @@ class Writer:
         """What ``solve`` is to report to."""
         return Callbacks(self._on_prompt, self._on_iteration, self._on_result)
 
-    def probed(self, report: Probe) -> None:
-        """What was found out about the job's reward."""
-        self._write(lambda session: probes.report(session, self.claim.job_id, report))
+    def probed(self, report: Probe, *, held_out: bool) -> None:
+        """What was found out about the job's reward, or about its held-out one."""
+        self._write(
+            lambda session: probes.report(session, self.claim.job_id, report, held_out=held_out)
+        )
 
     def fail(self, prompt_id: str, reason: str) -> None:
         """The prompt ends without a result, with the reason; its trace stays."""

@@ -71,8 +71,9 @@ def job_table(job: Job, so_far: float | None = None) -> Table:
             if baseline.expected_margin_se is not None:
                 margin += f" ± {baseline.expected_margin_se:.3f}"
         table.add_row(baseline_name(baseline), f"{number(baseline.mean)}{margin}")
-    for warning in job.probe.warnings if job.probe is not None else ():
-        table.add_row("warning", Text(f"reward: {warning}", style="yellow"))
+    for which, probe in (("reward", job.probe), ("held-out reward", job.held_out_probe)):
+        for warning in probe.warnings if probe is not None else ():
+            table.add_row("warning", Text(f"{which}: {warning}", style="yellow"))
     usage = job.usage
     table.add_row(
         "cost",

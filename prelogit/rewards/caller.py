@@ -19,11 +19,20 @@ from prelogit.core.errors import RewardAnswerError, RewardUnavailableError
 from prelogit.rewards.address import Address
 from prelogit.rewards.answers import NONSENSE
 from prelogit.rewards.connection import SharedClient
-from prelogit.rewards.documents import Document, detail_of, json_of, plain_text
+from prelogit.rewards.documents import (
+    Document,
+    TooLongError,
+    detail_of,
+    is_json,
+    json_of,
+    plain_text,
+    whole,
+)
 from prelogit.rewards.public_only import PrivateAddressError, PublicOnly
 
 TRY_AGAIN = frozenset({429, 502, 503, 504})
 LONGEST_DETAIL = 500
+LARGEST_ANSWER = 64 * 1024 * 1024  # bytes; a server that never ends must not fill the memory
 
 ANEW: ContextVar[bool] = ContextVar("anew", default=False)
 """Whether services are told to read everything again, whatever scores they remember."""
@@ -33,7 +42,8 @@ class Patience(NamedTuple):
     """How long a service is waited for.
 
     timeout_seconds: of one request. patience_seconds: how long a service that is down, slow or
-    overloaded is asked again; the waits between grow from the first to the longest.
+    overloaded is asked again; the waits between grow from the first to the longest, and are
+    longer where the service asks for it (Retry-After).
     """
 
     timeout_seconds: float = 60.0
@@ -103,18 +113,18 @@ class Caller:
         """
         document, kind = await self._post(client, body)
         if not isinstance(document, dict):
-            raise self._strange(kind)
+            raise self._strange(document, kind)
         return document
 
     async def post_any(self, client: httpx.AsyncClient, body: bytes) -> Document:
         """As ``post``, for services that also answer with a list."""
         document, kind = await self._post(client, body)
         if document is None:
-            raise self._strange(kind)
+            raise self._strange(document, kind)
         return document
 
     async def _post(self, client: httpx.AsyncClient, body: bytes) -> tuple[Document | None, str]:
-        seconds = self._patience.patience_seconds
+        seconds, tries = self._patience.patience_seconds, 0
         try:
             async for attempt in AsyncRetrying(
                 retry=retry_if_exception_type(_SilentError),
@@ -122,35 +132,47 @@ class Caller:
                 wait=self._wait,
                 reraise=True,
             ):
+                tries += 1
                 with attempt:
                     return await self._ask(client, body)
         except _SilentError as silent:
+            # A single request may take longer than the patience.
+            told = f" within {seconds:g} s of asking" if tries > 1 else ""
             raise RewardUnavailableError(
-                f"{self._who} did not answer within {seconds:g} s of asking ({silent}): {self._cure}"
+                f"{self._who} did not answer{told} ({silent}): {self._cure}"
             ) from None
         raise AssertionError("tenacity returns or raises")
 
     def _wait(self, state: RetryCallState) -> float:
         failure = state.outcome.exception() if state.outcome is not None else None
         asked = failure.after if isinstance(failure, _SilentError) else 0.0
-        return min(max(self._backoff(state), asked), self._patience.longest_wait_seconds)
+        left = self._patience.patience_seconds - (state.seconds_since_start or 0.0)
+        usual = min(self._backoff(state), self._patience.longest_wait_seconds)
+        return max(usual, min(asked, left))
 
     async def _ask(self, client: httpx.AsyncClient, body: bytes) -> tuple[Document | None, str]:
         """One request. The limit is on the whole of it: httpx's own is on each silence."""
         seconds = self._patience.timeout_seconds
         try:
             async with asyncio.timeout(seconds):
-                answer = await client.post(
+                async with client.stream(
+                    "POST",
                     f"{self._address.url}{self._path}",
                     content=body,
                     headers={"cache-control": "no-cache"} if ANEW.get() else None,
-                )
+                ) as streamed:
+                    answer = await whole(streamed, LARGEST_ANSWER)
         except (TimeoutError, httpx.TimeoutException):
             raise _SilentError(f"no answer within {seconds:g} s") from None
         except PrivateAddressError:
             raise RewardAnswerError(
                 f"{self._who} is on a private network, which this installation allows only where "
                 "PRELOGIT_REWARD_URLS names the server"
+            ) from None
+        except TooLongError:
+            raise RewardAnswerError(
+                f"the answer of {self._who} is longer than {LARGEST_ANSWER >> 20} MiB: check that the URL "
+                "is that of a reward"
             ) from None
         except httpx.TransportError as error:
             raise _SilentError(_why(error)) from None
@@ -177,8 +199,11 @@ class Caller:
             answer.status_code,
         )
 
-    def _strange(self, kind: str) -> RewardAnswerError:
-        return RewardAnswerError(f"{self._who} answered with {kind!r} instead of {self._answer}")
+    def _strange(self, document: Document | None, kind: str) -> RewardAnswerError:
+        came = "a JSON list" if document is not None else repr(kind[:80])
+        if document is None and is_json(kind):
+            came = "JSON that is cut off or holds no object"
+        return RewardAnswerError(f"{self._who} answered with {came} instead of {self._answer}")
 
     def _without_secrets(self, text: str) -> str:
         """Some services repeat the key that they refuse."""

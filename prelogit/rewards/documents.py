@@ -1,4 +1,4 @@
-"""What stands in the answer of a service: its JSON, and why it refuses."""
+"""What stands in the answer of a service: its bytes, its JSON, and why it refuses."""
 
 from __future__ import annotations
 
@@ -9,11 +9,31 @@ import httpx
 
 Document = dict[str, Any] | list[Any]
 
+_CODED = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
+
+
+class TooLongError(Exception):
+    """An answer that goes on and on."""
+
+
+async def whole(answer: httpx.Response, most: int) -> httpx.Response:
+    """A streamed answer with all of its content, decompressed.
+
+    Args:   most: bytes that it may have.
+    Raises: TooLongError: it has more; no more than that is held. httpx.HTTPError: it breaks off.
+    """
+    content = bytearray()
+    async for piece in answer.aiter_bytes():
+        content += piece
+        if len(content) > most:
+            raise TooLongError
+    headers = [pair for pair in answer.headers.raw if pair[0].lower() not in _CODED]
+    return httpx.Response(answer.status_code, headers=headers, content=bytes(content))
+
 
 def json_of(answer: httpx.Response) -> Document | None:
     """The object or list of an answer that says it is JSON; None: it holds none."""
-    kind = _kind(answer)
-    if not (kind == "application/json" or (kind.startswith("application/") and "+json" in kind)):
+    if not is_json(answer.headers.get("content-type", "")):
         return None
     try:
         document = json.loads(answer.content)
@@ -22,13 +42,20 @@ def json_of(answer: httpx.Response) -> Document | None:
     return document if isinstance(document, (dict, list)) else None
 
 
+def is_json(content_type: str) -> bool:
+    """Whether a content type is JSON's, or that of a format made of it."""
+    kind = _kind_of(content_type)
+    return kind == "application/json" or (kind.startswith("application/") and "+json" in kind)
+
+
 def plain_text(answer: httpx.Response) -> str:
     """A refusal in plain text, as frameworks write it before a server's own code has run."""
-    return " ".join(answer.text.split()) if _kind(answer) == "text/plain" else ""
+    text = _kind_of(answer.headers.get("content-type", "")) == "text/plain"
+    return " ".join(answer.text.split()) if text else ""
 
 
-def _kind(answer: httpx.Response) -> str:
-    return str(answer.headers.get("content-type", "").partition(";")[0].strip().lower())
+def _kind_of(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 def detail_of(document: dict[str, Any]) -> str:

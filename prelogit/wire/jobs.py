@@ -219,7 +219,7 @@ class JobLinks(BaseModel):
 
 
 class Job(BaseModel):
-    """A job as ``GET /v1/jobs/{id}`` shows it; ``engine`` and ``probe``: None before a worker has it."""
+    """A job as ``GET /v1/jobs/{id}`` shows it; ``engine`` and the probes: None before a worker has it."""
 
     id: str
     object: Literal["job"] = "job"
@@ -235,5 +235,6 @@ class Job(BaseModel):
     reward: RewardSummary
     engine: JobEngine | None = None
     probe: Probe | None = None
+    held_out_probe: Probe | None = None
     error: Problem | None = None
     links: JobLinks

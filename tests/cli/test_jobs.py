@@ -45,9 +45,11 @@ def test_status_shows_what_the_probe_warns_of(run: Run, ended: str, gateway: Gat
     assert "warning" not in run("status", ended).out
     with gateway.worker.store.begin() as session:
         probes.report(session, ended, FIRST.model_copy(update={"warnings": ("[red] hot", "two")}))
+        second = FIRST.model_copy(update={"warnings": ("three",)})
+        probes.report(session, ended, second, held_out=True)
     shown = run("status", ended).out.splitlines()
     told = [line.split(maxsplit=1)[1].strip() for line in shown if line.startswith("warning")]
-    assert told == ["reward: [red] hot", "reward: two"]
+    assert told == ["reward: [red] hot", "reward: two", "held-out reward: three"]
     assert run("status", ended, "--json").json["probe"]["reward"] == "relevance"
 
 

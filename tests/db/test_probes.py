@@ -48,3 +48,19 @@ def test_the_first_report_is_shown_and_none_before(
         assert not probes.known(session, other.job_id)
         listed, _ = jobs.listing(session, status=None, limit=9, cursor=None)
     assert {job.id: job.probe for job in listed} == {created.job_id: FIRST, other.job_id: None}
+
+
+def test_the_reward_that_does_not_steer_has_a_report_of_its_own(
+    store: sessionmaker[Session], post: Callable[..., jobs.Created]
+) -> None:
+    job_id = post(1).job_id
+    second = FIRST.model_copy(update={"reward": "second"})
+    with store.begin() as session:
+        probes.report(session, job_id, second, held_out=True)
+        assert not probes.known(session, job_id)
+        assert probes.known(session, job_id, held_out=True)
+        probes.report(session, job_id, FIRST)
+    with reading(store) as session:
+        job = jobs.view(session, job_id)
+    assert job is not None
+    assert (job.probe, job.held_out_probe) == (FIRST, second)

@@ -92,6 +92,30 @@ def test_a_reward_whose_order_does_not_hold_fails_the_prompts_with_the_reason(
     assert job.probe is not None
 
 
+def test_a_second_reward_is_probed_too_before_a_sample_is_drawn(
+    store: Store, post: Post, make_desk: DeskMaker, reward: Reward
+) -> None:
+    named = {"reward": {"name": "short"}, "held_out": {"name": "moody"}}
+    reward.mood.set("nan", about=GOLDEN[3].conversation[-1]["content"])
+    job_id, group_id = post(["Why?"], **named)
+    run_group(make_desk(reward_probe="on"), group_id)
+    (result,) = ended(store, job_id)
+    assert (result.status, result.samples) == ("failed", 0)
+    assert str(result.error).startswith("the held-out reward: ")
+    assert "not a finite number" in str(result.error)
+    assert reward.mood.calls("Why?") == []
+    job = shown(store, job_id)
+    assert job.probe is not None
+    assert job.held_out_probe is None
+    reward.mood.clear()
+    with store.begin() as session:
+        assert jobs.retry(session, job_id) == [group_id]
+    run_group(make_desk("two", reward_probe="on"), group_id)
+    job = shown(store, job_id)
+    assert job.status == "succeeded"
+    assert (job.probe.reward, job.held_out_probe.reward) == ("short", "moody")  # type: ignore[union-attr]
+
+
 def test_a_resumed_job_is_not_probed_again(
     store: Store, post: Post, make_desk: DeskMaker, reward: Reward
 ) -> None:
