@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from prelogit.rewards.allowed import RewardKeys, RewardUrls
+from prelogit.rewards.allowed_tokenizers import RewardTokenizers
 from prelogit.wire.models import ModelNames, offered_models
 
 QUEUE_SCHEMES = ("redis", "rediss", "redis+socket", "sentinel")
@@ -20,6 +21,7 @@ class Settings(BaseSettings):
     models: what jobs can name, None: ``model`` alone. Without ``model``, its first is the default.
     reward_urls: beginnings of the URLs of reward servers that jobs may name; reward_keys: which keys
     go to which of them.
+    reward_tokenizers: ids and folders of the tokenizers that jobs may name for such servers.
     max_samples: most candidates of one prompt, for the method and for each baseline.
     max_rows, memory_gb, device, dtype: as the workers have them; here they only enter the estimate.
     outbox_seconds: how often the outbox is looked into without being told to.
@@ -42,6 +44,7 @@ class Settings(BaseSettings):
     reward_url: str = "http://127.0.0.1:8100"
     reward_urls: RewardUrls = ()
     reward_keys: RewardKeys = {}
+    reward_tokenizers: RewardTokenizers = ()
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     model: Annotated[str, Field(min_length=1)] = "smollm2-135m"

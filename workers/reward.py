@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from prelogit.rewards.allowed import ANY, key_of, refuse_unless_allowed, secret
+from prelogit.rewards.allowed_tokenizers import refuse_tokenizer_unless_allowed
 from prelogit.rewards.load import load_reward
 from prelogit.rewards.service import ServiceReward
 from prelogit.wire.reward import RewardRef
@@ -15,7 +16,7 @@ from workers.settings import Settings
 def reward_of(reward: RewardRef, settings: Settings) -> Any:
     """A ``Score`` that is also a context manager, which keeps connections open.
 
-    Raises: InputError: this worker may not use the server, or cannot read its key.
+    Raises: InputError: this worker may not use the server or the tokenizer, or cannot read the key.
     """
     patience = {
         "timeout_seconds": settings.reward_timeout_seconds,
@@ -24,6 +25,8 @@ def reward_of(reward: RewardRef, settings: Settings) -> Any:
     if reward.url is None:
         return ServiceReward(settings.reward_url, reward.hosted, **patience)  # type: ignore[arg-type]
     entry = refuse_unless_allowed(reward.url, settings.reward_urls)
+    if reward.tokenizer is not None:
+        refuse_tokenizer_unless_allowed(reward.tokenizer, settings.reward_tokenizers)
     options = {**reward.options, **patience, "public_only": entry == ANY}
     if reward.protocol in (None, "prelogit") and reward.model is not None:
         options["name"] = options.pop("model")  # what our own service calls it

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from prelogit.core.device_map import DeviceMap, read_device_map
 from prelogit.core.errors import ModelError
 from prelogit.rewards.allowed import RewardKeys, RewardUrls
+from prelogit.rewards.allowed_tokenizers import RewardTokenizers
 
 QUEUE_SCHEMES = ("redis", "rediss", "redis+socket", "sentinel")
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -25,6 +26,7 @@ class Settings(BaseSettings):
     tensor_parallel: how many GPUs share each layer, from ``device`` on.
     reward_urls: beginnings of the URLs of reward servers that jobs may name; reward_keys: which keys
     go to which of them, and where they are kept.
+    reward_tokenizers: ids and folders of the tokenizers that jobs may name for such servers.
     reward_probe: a job's reward is probed before its first round.
     coherence: measured of each answer, where the packaged sentence embeddings are installed.
     nll: of each answer under the model itself; measured too.
@@ -43,6 +45,7 @@ class Settings(BaseSettings):
     reward_url: str = "http://127.0.0.1:8100"
     reward_urls: RewardUrls = ()
     reward_keys: RewardKeys = {}
+    reward_tokenizers: RewardTokenizers = ()
     model: Annotated[str, Field(min_length=1)] = "smollm2-135m"
     device: str = "auto"
     dtype: str = "auto"

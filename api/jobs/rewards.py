@@ -9,6 +9,7 @@ from api.fields import nearest
 from api.settings import Settings
 from prelogit.core.errors import InputError, RewardUnavailableError
 from prelogit.rewards.allowed import key_of, refuse_unless_allowed
+from prelogit.rewards.allowed_tokenizers import refuse_tokenizer_unless_allowed
 from prelogit.wire.problem import FieldProblem
 from prelogit.wire.reward import RewardRef
 
@@ -24,6 +25,8 @@ def reward_problems(
         refuse_unless_allowed(reward.url, settings.reward_urls)
         if reward.key is not None:
             key_of(reward.key, reward.url, settings.reward_keys)
+        if reward.tokenizer is not None:
+            refuse_tokenizer_unless_allowed(reward.tokenizer, settings.reward_tokenizers)
     except InputError as error:
         part = (error.field or "").rpartition(".")[2]
         yield FieldProblem(field=f"{field}.{part}", message=str(error))

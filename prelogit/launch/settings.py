@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from prelogit.core.errors import LaunchError
 from prelogit.rewards.allowed import RewardUrls
+from prelogit.rewards.allowed_tokenizers import RewardTokenizers
 from prelogit.text import EMBEDDED
 from prelogit.wire.models import ModelNames, offered_models
 
@@ -45,6 +46,7 @@ class UpSettings(BaseSettings):
     redis_url: Annotated[str | None, Field(repr=False)] = None
     reward_url: str | None = None
     reward_urls: RewardUrls | None = None
+    reward_tokenizers: RewardTokenizers | None = None
     workers: Annotated[int, Field(ge=1, le=64)] = 1
 
     @field_validator("home")

@@ -16,6 +16,7 @@ from prelogit.launch.gpus import VISIBLE, gpu_share
 from prelogit.launch.settings import UpSettings
 from prelogit.launch.valkey import Valkey
 from prelogit.rewards.allowed import LOOPBACK, LOOPBACK_HOSTS
+from prelogit.rewards.allowed_tokenizers import EVERYTHING
 from prelogit.text import EMBEDDED
 
 REWARD_HOST = "127.0.0.1"
@@ -87,6 +88,7 @@ def service_specs(
         "PRELOGIT_REWARD_URL": reward_url,
         "PRELOGIT_PORT": str(settings.port),
         "PRELOGIT_REWARD_URLS": json.dumps(reward_urls(settings)),
+        "PRELOGIT_REWARD_TOKENIZERS": json.dumps(reward_tokenizers(settings)),
     }
     models = [model for model in settings.offered for _ in range(settings.workers)]
     reward_threads, worker_threads = thread_counts(cores, len(models))
@@ -113,6 +115,13 @@ def reward_urls(settings: UpSettings) -> Sequence[str]:
     if settings.reward_urls is not None:
         return settings.reward_urls
     return LOOPBACK if settings.host in LOOPBACK_HOSTS else ()
+
+
+def reward_tokenizers(settings: UpSettings) -> Sequence[str]:
+    """Tokenizers that jobs may name for them: where nobody else can post, any."""
+    if settings.reward_tokenizers is not None:
+        return settings.reward_tokenizers
+    return EVERYTHING if settings.host in LOOPBACK_HOSTS else ()
 
 
 def thread_counts(cores: int, workers: int) -> tuple[int, int]:

@@ -90,6 +90,24 @@ def test_what_cannot_run_is_refused_and_named(
     assert gateway.get("/v1/jobs").json()["data"] == []
 
 
+def test_a_reward_server_its_key_and_its_tokenizer_must_be_allowed(start: Start) -> None:
+    keys = {"rm": {"url": "http://rm:1", "env": "NOT_READ_HERE"}}
+    gateway = start(
+        reward_urls=("http://rm:1",), reward_keys=keys, reward_tokenizers=("my-org/my-rm",)
+    )
+    named = {"url": "http://rm:1", "protocol": "sglang"}
+    fine = {**named, "key": "rm", "tokenizer": "my-org/my-rm"}
+    assert gateway.job({"prompts": ["a"], "reward": fine})["request"]["reward"] == fine
+    for change, field in (
+        ({"url": "http://rm:2"}, "url"),
+        ({"key": "other"}, "key"),
+        ({"tokenizer": "/etc"}, "tokenizer"),
+    ):
+        for place in ("reward", "held_out"):
+            answer = gateway.post({"prompts": ["a"], place: {**named, **change}})
+            assert fields_of(assert_problem(answer, 422)) == [f"{place}.{field}"]
+
+
 def test_what_is_offered_is_said(gateway: Running) -> None:
     body = {"prompts": ["a"], "model": "another", "reward": {"name": "relevence"}}
     by_field = {e["field"]: e for e in assert_problem(gateway.post(body), 422)["errors"]}

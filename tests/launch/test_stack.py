@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from prelogit.launch.gpus import visible_gpus
 from prelogit.launch.ready import reachable
 from prelogit.launch.settings import UpSettings
 from prelogit.launch.stack import gpus_spec, service_specs, services_root, thread_counts
+from prelogit.rewards.allowed import LOOPBACK
+from prelogit.rewards.allowed_tokenizers import EVERYTHING
 from prelogit.wire.models import model_names
 
 
@@ -43,6 +47,22 @@ def test_a_reward_service_of_the_users_own_is_used_and_none_started(tmp_path: Pa
     assert [spec.name for spec in specs] == ["worker-1", "worker-2", "gateway"]
     assert {spec.env["PRELOGIT_REWARD_URL"] for spec in specs} == {"http://r:1"}
     assert {spec.env["PRELOGIT_DATABASE_URL"] for spec in specs} == {"postgresql://u@h/d"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "urls", "tokenizers"),
+    [
+        ({}, LOOPBACK, EVERYTHING),
+        ({"host": "0.0.0.0"}, (), ()),
+        ({"reward_urls": ("*",), "reward_tokenizers": ("*",)}, ("*",), ("*",)),
+    ],
+)
+def test_jobs_bring_rewards_along_where_nobody_else_can_post(
+    tmp_path: Path, changes: dict[str, Any], urls: Sequence[str], tokenizers: Sequence[str]
+) -> None:
+    for spec in service_specs(settings(tmp_path, **changes), "redis://q", {}, 8):
+        assert json.loads(spec.env["PRELOGIT_REWARD_URLS"]) == list(urls)
+        assert json.loads(spec.env["PRELOGIT_REWARD_TOKENIZERS"]) == list(tokenizers)
 
 
 def test_every_model_gets_its_workers_and_all_services_know_all_models(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
-from prelogit.core.errors import InputError, RewardAnswerError
+from prelogit.core.errors import InputError, ModelError, RewardAnswerError
 from prelogit.wire.reward import RewardRef
 from tests.workers.conftest import DeskMaker
 from tests.workers.services import Reward
@@ -51,6 +51,15 @@ def test_a_server_that_is_not_allowed_fails_the_prompts_and_is_not_asked(
     assert result.error is not None
     assert "PRELOGIT_REWARD_URLS" in result.error
     assert reward.mood.calls("Why not?") == []
+
+
+def test_a_tokenizer_that_is_not_allowed_is_not_loaded(tmp_path: Path) -> None:
+    reward = RewardRef(url="http://rm", protocol="sglang", tokenizer=str(tmp_path / "none"))
+    with pytest.raises(InputError, match="PRELOGIT_REWARD_TOKENIZERS"):
+        reward_of(reward, settings(reward_urls=("http://rm",)))
+    allowed = settings(reward_urls=("http://rm",), reward_tokenizers=(str(tmp_path),))
+    with pytest.raises(ModelError, match="cannot be loaded"):  # there is none
+        reward_of(reward, allowed)
 
 
 async def test_the_key_goes_to_its_own_server_and_is_read_each_time(

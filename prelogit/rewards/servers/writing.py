@@ -86,7 +86,7 @@ def load_tokenizer(tokenizer: Any) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(tokenizer)
+        return AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ModelError(
             f"the tokenizer {tokenizer!r} cannot be loaded ({type(error).__name__}): give a folder "
