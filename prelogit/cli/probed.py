@@ -28,6 +28,7 @@ def find(name: str, home: Path | None) -> Found:
 
     Raises: InputError: there is none. ModelError: it cannot be loaded. LaunchError: a wrong setting.
     """
+    from prelogit.launch.note import running_note
     from prelogit.launch.settings import up_settings
     from prelogit.launch.stack import REWARD_HOST
     from prelogit.rewards.load import NAMED, load_reward
@@ -40,7 +41,9 @@ def find(name: str, home: Path | None) -> Found:
     if ":" in name:
         return Found(load_reward(name), "in this process")
     settings = up_settings(home=home)
-    url = settings.reward_url or f"http://{REWARD_HOST}:{settings.reward_port}"
+    # That of the stack which runs, whatever port it was told on its command line.
+    port = running_note(settings.home).get("reward_port", settings.reward_port)
+    url = settings.reward_url or f"http://{REWARD_HOST}:{port}"
     shown, hosted = _hosted(url)
     if hosted is not None and name in hosted:
         return Found(ServiceReward(url, name, patience_seconds=PATIENCE_SECONDS), f"at {shown}")

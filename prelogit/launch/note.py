@@ -1,4 +1,4 @@
-"""The note that a running stack leaves in its home folder: pid and URL."""
+"""The note that a running stack leaves in its home folder: pid, URL, and the port of its reward service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def write_note(lock: int, note: dict[str, Any]) -> None:
 
 
 def running_note(home: Path) -> dict[str, Any]:
-    """The pid and URL of the stack that runs on this folder; {} where none does."""
+    """What the stack noted that runs on this folder; {} where none does."""
     try:
         note = json.loads((home / LOCK).read_text())
     except (OSError, ValueError):

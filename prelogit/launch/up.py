@@ -60,7 +60,8 @@ def up(settings: UpSettings, *, log: IO[str], on_ready: Callable[[str], None]) -
     with locked(settings.home) as lock:
         settings = _with_ports(settings)
         ground = Ground(settings, valkey.private_folder(), lock, binary)
-        write_note(lock, {"url": ground.url})
+        own = {"reward_port": settings.reward_port} if settings.reward_url is None else {}
+        write_note(lock, {"url": ground.url, **own})
         logs = Logs(settings.home / "logs", log)
         try:
             asyncio.run(_run(ground, logs, on_ready))

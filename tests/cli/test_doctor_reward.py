@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from prelogit.launch.note import LOCK, write_note
 from prelogit.wire.probe import Probe
 from tests.api.running import free_port
 from tests.cli.conftest import Run
@@ -70,6 +72,21 @@ def test_a_name_means_one_that_the_installation_hosts(
     done = bare("doctor", "--reward", "mody")
     assert done.code == 2
     assert "hosts moody" in done.err
+
+
+def test_a_name_is_looked_for_where_the_running_stack_hosts_it(
+    bare: Run, nothing_runs: None, service: Reward, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    lock = os.open(home / LOCK, os.O_RDWR | os.O_CREAT)
+    try:
+        write_note(lock, {"url": "http://h", "reward_port": int(service.url.rpartition(":")[2])})
+    finally:
+        os.close(lock)
+    done = bare("doctor", "--reward", "moody")
+    assert done.code == 0, done.err
+    assert f"moody at {service.url}" in done.out
 
 
 def test_a_url_with_its_protocol(bare: Run, nothing_runs: None, service: Reward) -> None:
