@@ -50,7 +50,7 @@ async def probe(score: Score, *, reward: Any = None) -> Probe:
     odd += [await _odd(asked, item, alone) for item in empty()]
     lengths = await _lengths(asked, alone)
     more_tokens = await more_tokens_than_sent(reward, asked, items[0])
-    bounds = bounds_of(reward)
+    bounds = await bounds_of(reward)
     on_topic, pairs = _on_topic(kept, rewards)
     report = Probe(
         reward=together.reward.name,
@@ -92,8 +92,11 @@ async def fingerprint_now(score: Score) -> str | None:
     return scores.reward.fingerprint
 
 
-def bounds_of(reward: Any) -> tuple[float, float] | None:
+async def bounds_of(reward: Any) -> tuple[float, float] | None:
     """What a reward says of its own range."""
+    if hasattr(reward, "told_bounds"):
+        told: tuple[float, float] | None = await reward.told_bounds()
+        return told
     hosted = getattr(reward, "hosted", None)
     bounds = (hosted.low, hosted.high) if hosted is not None else getattr(reward, "bounds", None)
     return None if bounds is None or None in bounds else (float(bounds[0]), float(bounds[1]))

@@ -12,6 +12,7 @@ from prelogit.core.records import ModelRef
 from prelogit.rewards.address import parse_address
 from prelogit.rewards.answers import finite
 from prelogit.rewards.caller import Caller, Patience
+from prelogit.rewards.listing import told_bounds
 from prelogit.rewards.protocol import Scores, check
 from prelogit.rewards.requests import bodies
 
@@ -101,6 +102,11 @@ class ServiceReward:
                 raise failed.exceptions[0] from None
         answers = [task.result() for task in tasks]
         return self._scores(answers, [part.responses for part in parts], started)
+
+    async def told_bounds(self) -> tuple[float, float] | None:
+        """Lowest and highest reward, as the service lists them; None where it does not."""
+        async with self._caller.shared.held() as client:
+            return await told_bounds(client, self._address.url, self.name)
 
     def _scores(self, answers: list[dict[str, Any]], counts: list[int], started: float) -> Scores:
         rewards: list[float] = []

@@ -229,12 +229,13 @@ async def test_relevance_over_http_is_relevance_in_the_process(serving: Callable
         scored = await asyncio.gather(*calls)
         long = service.http.post("/v1/score", json=asking("x y " * 300, "x")).json()
         (info,) = service.http.get("/v1/rewards").json()
+        bounds = await reward.told_bounds()
     found = [reward for part in scored for reward in part.rewards.tolist()]
     assert found == pytest.approx(hosted.score(prompts, responses).scores, abs=1e-5)
     assert scored[0].reward.fingerprint == hosted.fingerprint == info["fingerprint"]
     assert scored[0].tokens > 0
     assert long["truncated"] == [True, False]
-    assert (info["low"], info["high"]) == (-10.0, 10.0)
+    assert (info["low"], info["high"]) == bounds == (-10.0, 10.0)
 
 
 async def test_the_service_is_alive_while_it_loads_and_clients_wait_for_it(

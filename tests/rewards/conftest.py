@@ -170,7 +170,7 @@ async def _serve(answer: Callable[[Request, int], Reply]) -> AsyncIterator[Serve
                 pairs = (line.split(": ", 1) for line in head[1:] if line)
                 headers = {key.lower(): value for key, value in pairs}
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
-                request = Request(head[0].split(" ")[1], headers, json.loads(body))
+                request = Request(head[0].split(" ")[1], headers, json.loads(body or b"null"))
                 seen.append(request)
                 reply = answer(request, len(seen))
                 if reply.hangs:
