@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Callable
 from contextvars import ContextVar
+from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 import httpx
@@ -25,6 +27,7 @@ from prelogit.rewards.documents import (
     detail_of,
     is_json,
     json_of,
+    one_line,
     plain_text,
     whole,
 )
@@ -189,13 +192,16 @@ class Caller:
         if answer.is_success:
             return document, kind
         told = document if isinstance(document, dict) else {}
-        detail = self._without_secrets(detail_of(told) or plain_text(answer))[:LONGEST_DETAIL]
+        detail = one_line(self._without_secrets(detail_of(told) or plain_text(answer)))
+        detail = detail[:LONGEST_DETAIL]
         if answer.status_code in self._busy and told.get("type") != NONSENSE:
             reason = f"status {answer.status_code}" + (f", {detail}" if detail else "")
             raise _SilentError(reason, _retry_after(answer))
+        why = "it does not say why; see its log"
+        if answer.is_redirect:
+            why = "it redirects, which is not followed; give the URL that it redirects to"
         raise RefusedError(
-            f"{self._who} refused with status {answer.status_code}: "
-            f"{detail or 'it does not say why; see its log'}",
+            f"{self._who} refused with status {answer.status_code}: {detail or why}",
             answer.status_code,
         )
 
@@ -231,9 +237,14 @@ class Caller:
 
 
 def _retry_after(answer: httpx.Response) -> float:
-    """Seconds of the Retry-After header; its form with a date is not waited for."""
+    """Seconds of the Retry-After header, which gives them or a date; 0 where it says nothing else."""
     said = answer.headers.get("retry-after", "")
-    return float(said) if said.isascii() and said.isdigit() else 0.0
+    if said.isascii() and said.isdigit():
+        return float(said)
+    try:
+        return max(parsedate_to_datetime(said).timestamp() - time.time(), 0.0)
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _why(error: httpx.TransportError) -> str:

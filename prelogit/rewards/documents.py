@@ -51,7 +51,12 @@ def is_json(content_type: str) -> bool:
 def plain_text(answer: httpx.Response) -> str:
     """A refusal in plain text, as frameworks write it before a server's own code has run."""
     text = _kind_of(answer.headers.get("content-type", "")) == "text/plain"
-    return " ".join(answer.text.split()) if text else ""
+    return answer.text if text else ""
+
+
+def one_line(text: str) -> str:
+    """What others wrote, for a terminal and a database: no control characters, no half surrogates."""
+    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
 
 
 def _kind_of(content_type: str) -> str:

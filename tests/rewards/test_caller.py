@@ -1,0 +1,121 @@
+"""Posts to a server that answers too much, half of it, or much later than it was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from typing import Any
+
+import pytest
+
+from prelogit.core.errors import RewardAnswerError, RewardUnavailableError
+from prelogit.rewards import caller
+from prelogit.rewards.load import load_reward
+from prelogit.rewards.service import ServiceReward
+
+ASKED = [[{"role": "user", "content": "a?"}]]
+ANSWERS = ["one"]
+
+
+def reward_at(url: str, **patience: Any) -> ServiceReward:
+    return ServiceReward(
+        url, **{"first_wait_seconds": 0.001, "longest_wait_seconds": 0.01, **patience}
+    )
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers of more than a mebibyte are too long."""
+    monkeypatch.setattr(caller, "LARGEST_ANSWER", 1 << 20)
+
+
+async def test_an_answer_without_end_is_refused_before_it_fills_the_memory(small: None) -> None:
+    sent: list[int] = []
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        block = b"[" * (1 << 16)
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(
+                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+            )
+            while True:
+                writer.write(b"%x\r\n%b\r\n" % (len(block), block))
+                await writer.drain()
+                sent.append(len(block))
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(flood, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(RewardAnswerError, match="longer than 1 MiB"):
+            await reward_at(url)(ASKED, ANSWERS)
+    assert sum(sent) < 64 << 20
+
+
+async def test_a_small_answer_that_unpacks_to_a_large_one_is_refused(
+    small: None, serve: Any, reply: Any
+) -> None:
+    packed = gzip.compress(b'{"scores": [1.0]' + b" " * (8 << 20) + b"}")
+    bomb = reply(packed, headers=("content-encoding: gzip",))
+    async with serve(lambda *_: bomb) as server:
+        with pytest.raises(RewardAnswerError, match="longer than 1 MiB"):
+            await reward_at(server.url)(ASKED, ANSWERS)
+
+
+async def test_a_compressed_answer_is_read(serve: Any, reply: Any) -> None:
+    packed = reply(gzip.compress(b'{"scores": [1.5]}'), headers=("content-encoding: gzip",))
+    async with serve(lambda *_: packed) as server:
+        scored = await reward_at(server.url)(ASKED, ANSWERS)
+    assert scored.rewards.tolist() == [1.5]
+
+
+@pytest.mark.parametrize("protocol", ["prelogit", "vllm-classify"])
+async def test_half_an_answer_is_called_half_an_answer(
+    serve: Any, reply: Any, protocol: str
+) -> None:
+    async with serve(lambda *_: reply(b'{"scores": [1.0, 2.')) as server:
+        with pytest.raises(RewardAnswerError, match="JSON that is cut off"):
+            await load_reward(server.url, protocol=protocol)(ASKED, ANSWERS)
+
+
+async def test_a_service_is_not_asked_before_the_time_that_it_names(
+    serve: Any, reply: Any, good: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    async def at_once(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", at_once)
+    busy = reply(b"", 429, headers=("retry-after: 45",))
+    async with serve(lambda _, count: busy if count == 1 else good(1)) as server:
+        await reward_at(server.url)(ASKED, ANSWERS)
+    assert waits == [45.0]
+
+
+async def test_a_service_that_names_a_later_time_than_the_patience_is_asked_once_more(
+    serve: Any, reply: Any
+) -> None:
+    later = reply(
+        json.dumps({"detail": "come tomorrow"}).encode(), 503, headers=("retry-after: 86400",)
+    )
+    async with serve(lambda *_: later) as server:
+        with pytest.raises(RewardUnavailableError, match=r"within 1 s of asking .*come tomorrow"):
+            await reward_at(server.url, patience_seconds=1)(ASKED, ANSWERS)
+    assert len(server.seen) == 2
+
+
+async def test_a_request_that_outlasts_the_patience_is_told_with_its_own_limit(
+    serve: Any, reply: Any
+) -> None:
+    async with serve(lambda *_: reply(hangs=True)) as server:
+        with pytest.raises(RewardUnavailableError) as silent:
+            await reward_at(server.url, timeout_seconds=0.2, patience_seconds=0.1)(ASKED, ANSWERS)
+    assert "no answer within 0.2 s" in str(silent.value)
+    assert "0.1 s" not in str(silent.value)
+    assert len(server.seen) == 1
