@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 import httpx
@@ -21,17 +19,9 @@ from prelogit.core.errors import RewardAnswerError, RewardUnavailableError
 from prelogit.rewards.address import Address
 from prelogit.rewards.answers import NONSENSE
 from prelogit.rewards.connection import SharedClient
-from prelogit.rewards.documents import (
-    Document,
-    TooLongError,
-    detail_of,
-    is_json,
-    json_of,
-    one_line,
-    plain_text,
-    whole,
-)
+from prelogit.rewards.documents import Document, TooLongError, is_json, json_of, whole
 from prelogit.rewards.public_only import PrivateAddressError, PublicOnly
+from prelogit.rewards.refusals import broken, cure, reason, retry_after
 
 TRY_AGAIN = frozenset({429, 502, 503, 504})
 LONGEST_DETAIL = 500
@@ -165,8 +155,13 @@ class Caller:
                     headers={"cache-control": "no-cache"} if ANEW.get() else None,
                 ) as streamed:
                     answer = await whole(streamed, LARGEST_ANSWER)
+        except httpx.ConnectTimeout as error:
+            raise _SilentError(broken(error)) from None
         except (TimeoutError, httpx.TimeoutException):
-            raise _SilentError(f"no answer within {seconds:g} s") from None
+            raise _SilentError(
+                f"no answer within {seconds:g} s, the limit of one request: timeout_seconds, or "
+                "PRELOGIT_REWARD_TIMEOUT_SECONDS"
+            ) from None
         except PrivateAddressError:
             raise RewardAnswerError(
                 f"{self._who} is on a private network, which this installation allows only where "
@@ -178,7 +173,7 @@ class Caller:
                 "is that of a reward"
             ) from None
         except httpx.TransportError as error:
-            raise _SilentError(_why(error)) from None
+            raise _SilentError(broken(error)) from None
         except httpx.HTTPError as error:
             raise RewardAnswerError(
                 f"the answer of {self._who} cannot be read ({type(error).__name__})"
@@ -191,17 +186,14 @@ class Caller:
         document = json_of(answer)
         if answer.is_success:
             return document, kind
-        told = document if isinstance(document, dict) else {}
-        detail = one_line(self._without_secrets(detail_of(told) or plain_text(answer)))
-        detail = detail[:LONGEST_DETAIL]
-        if answer.status_code in self._busy and told.get("type") != NONSENSE:
-            reason = f"status {answer.status_code}" + (f", {detail}" if detail else "")
-            raise _SilentError(reason, _retry_after(answer))
-        why = "it does not say why; see its log"
-        if answer.is_redirect:
-            why = "it redirects, which is not followed; give the URL that it redirects to"
+        detail = self._without_secrets(reason(answer, document))[:LONGEST_DETAIL]
+        nonsense = isinstance(document, dict) and document.get("type") == NONSENSE
+        if answer.status_code in self._busy and not nonsense:
+            told = f"status {answer.status_code}" + (f", {detail}" if detail else "")
+            raise _SilentError(told, retry_after(answer))
         raise RefusedError(
-            f"{self._who} refused with status {answer.status_code}: {detail or why}",
+            f"{self._who} refused with status {answer.status_code}: "
+            f"{detail or 'it does not say why; see its log'}{cure(answer)}",
             answer.status_code,
         )
 
@@ -234,21 +226,3 @@ class Caller:
             headers=headers,
             timeout=httpx.Timeout(self._patience.timeout_seconds, connect=5.0, pool=None),
         )
-
-
-def _retry_after(answer: httpx.Response) -> float:
-    """Seconds of the Retry-After header, which gives them or a date; 0 where it says nothing else."""
-    said = answer.headers.get("retry-after", "")
-    if said.isascii() and said.isdigit():
-        return float(said)
-    try:
-        return max(parsedate_to_datetime(said).timestamp() - time.time(), 0.0)
-    except (ValueError, OverflowError):
-        return 0.0
-
-
-def _why(error: httpx.TransportError) -> str:
-    """A transport error in words; its own text could carry the URL."""
-    if isinstance(error, httpx.ConnectError):
-        return "it cannot be connected to"
-    return f"the connection broke ({type(error).__name__})"

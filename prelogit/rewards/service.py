@@ -57,8 +57,8 @@ class ServiceReward:
             "/v1/score",
             Patience(timeout_seconds, patience_seconds, first_wait_seconds, longest_wait_seconds),
             who="the reward service",
-            cure="start it with `prelogit up` or `python -m reward_service`, or correct "
-            "PRELOGIT_REWARD_URL",
+            cure="start it (`prelogit up`, `python -m reward_service`), correct its URL "
+            "(PRELOGIT_REWARD_URL), or give it more patience",
             answer="a JSON object with scores: check that the URL is a reward service's",
             key=key,
             public_only=public_only,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from prelogit.core.errors import RewardAnswerError, RewardUnavailableError
+from prelogit.core.errors import RewardAnswerError, RewardError, RewardUnavailableError
 from prelogit.rewards import caller
 from prelogit.rewards.load import load_reward
 from prelogit.rewards.service import ServiceReward
@@ -119,3 +119,44 @@ async def test_a_request_that_outlasts_the_patience_is_told_with_its_own_limit(
     assert "no answer within 0.2 s" in str(silent.value)
     assert "0.1 s" not in str(silent.value)
     assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("protocol", ["prelogit", "vllm-classify"])
+@pytest.mark.parametrize("status", [500, 503])
+async def test_a_stack_trace_of_the_server_stays_with_it(
+    serve: Any, reply: Any, protocol: str, status: int
+) -> None:
+    trace = 'Traceback (most recent call last):\n  File "/srv/secret/app.py", line 3\nValueError: x'
+    failed = reply(json.dumps({"detail": f"it broke\n\x1b[31m{trace}"}).encode(), status)
+    async with serve(lambda *_: failed) as server:
+        reward = load_reward(server.url, protocol=protocol, patience_seconds=0.01)
+        with pytest.raises(RewardError) as told:
+            await reward(ASKED, ANSWERS)
+    text = str(told.value)
+    assert "it broke" in text
+    assert "/srv" not in text
+    assert "Traceback" not in text
+    assert text.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("status", "cure"),
+    [(401, "key"), (403, "key"), (404, "URL"), (405, "protocol"), (307, "redirects")],
+)
+async def test_a_refusal_without_a_word_is_told_with_what_to_look_at(
+    serve: Any, reply: Any, status: int, cure: str
+) -> None:
+    async with serve(lambda *_: reply(b"<html></html>", status, "text/html")) as server:
+        with pytest.raises(RewardAnswerError, match=f"{status}.*; .*{cure}"):
+            await reward_at(server.url)(ASKED, ANSWERS)
+
+
+async def test_a_key_is_taken_out_of_a_long_refusal_before_it_is_cut(
+    serve: Any, reply: Any
+) -> None:
+    key = "k" * 40
+    refusal = reply(json.dumps({"detail": "x" * 480 + key}).encode(), 401)
+    async with serve(lambda *_: refusal) as server:
+        with pytest.raises(RewardAnswerError) as told:
+            await reward_at(server.url, key=lambda: key)(ASKED, ANSWERS)
+    assert "kk" not in str(told.value)
