@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from prelogit.rewards.allowed import ANY, key_of, refuse_unless_allowed, secret
+from prelogit.egress.urls import ANY
+from prelogit.rewards.allowed import key_of, refuse_unless_allowed, secret
 from prelogit.rewards.allowed_tokenizers import refuse_tokenizer_unless_allowed
 from prelogit.rewards.load import load_reward
 from prelogit.rewards.service import ServiceReward

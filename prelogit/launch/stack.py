@@ -11,11 +11,11 @@ from pathlib import Path
 
 import prelogit
 from prelogit.core.errors import LaunchError
+from prelogit.egress.urls import LOOPBACK, LOOPBACK_HOSTS
 from prelogit.launch.child import ChildSpec
 from prelogit.launch.gpus import VISIBLE, gpu_share
 from prelogit.launch.settings import UpSettings
 from prelogit.launch.valkey import Valkey
-from prelogit.rewards.allowed import LOOPBACK, LOOPBACK_HOSTS
 from prelogit.rewards.allowed_tokenizers import EVERYTHING
 from prelogit.text import EMBEDDED
 

@@ -16,11 +16,11 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 from tenacity.wait import wait_exponential, wait_random
 
 from prelogit.core.errors import RewardAnswerError, RewardUnavailableError
+from prelogit.egress.public_only import PrivateAddressError, PublicOnly
 from prelogit.rewards.address import Address
 from prelogit.rewards.answers import NONSENSE
 from prelogit.rewards.connection import SharedClient
 from prelogit.rewards.documents import Document, TooLongError, is_json, json_of, whole
-from prelogit.rewards.public_only import PrivateAddressError, PublicOnly
 from prelogit.rewards.refusals import broken, cure, reason, retry_after
 
 TRY_AGAIN = frozenset({429, 502, 503, 504})

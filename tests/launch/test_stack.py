@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from prelogit.core.errors import LaunchError
+from prelogit.egress.urls import LOOPBACK
 from prelogit.launch import valkey
 from prelogit.launch.gpus import visible_gpus
 from prelogit.launch.ready import reachable
 from prelogit.launch.settings import UpSettings
 from prelogit.launch.stack import gpus_spec, service_specs, services_root, thread_counts
-from prelogit.rewards.allowed import LOOPBACK
 from prelogit.rewards.allowed_tokenizers import EVERYTHING
 from prelogit.wire.models import model_names
 

@@ -8,14 +8,15 @@ from typing import Any
 import httpx
 import pytest
 
-from prelogit.rewards.public_only import PrivateAddressError, PublicOnly
+from prelogit.egress.public_only import PrivateAddressError, PublicOnly
+from tests.rewards.conftest import _serve, scores
 
 
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:{}", "http://localhost:{}", "http://[::1]:{}", "http://2130706433:{}"]
 )
-async def test_a_private_address_is_never_connected_to(serve: Any, good: Any, url: str) -> None:
-    async with serve(lambda *_: good(1)) as server:
+async def test_a_private_address_is_never_connected_to(url: str) -> None:
+    async with _serve(lambda *_: scores(1)) as server:
         port = server.url.rpartition(":")[2]
         async with httpx.AsyncClient(transport=PublicOnly(verify=False)) as client:
             with pytest.raises(PrivateAddressError):
@@ -24,10 +25,10 @@ async def test_a_private_address_is_never_connected_to(serve: Any, good: Any, ur
 
 
 async def test_the_connection_goes_to_the_address_that_was_checked(
-    serve: Any, good: Any, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The name is resolved once; a second look would find another address."""
-    async with serve(lambda *_: good(1)) as server:
+    async with _serve(lambda *_: scores(1)) as server:
         port = int(server.url.rpartition(":")[2])
         asked = []
 
@@ -36,7 +37,7 @@ async def test_the_connection_goes_to_the_address_that_was_checked(
             return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
         monkeypatch.setattr(socket, "getaddrinfo", resolve)
-        monkeypatch.setattr("prelogit.rewards.public_only.private", lambda address: False)
+        monkeypatch.setattr("prelogit.egress.public_only.private", lambda address: False)
         async with httpx.AsyncClient(transport=PublicOnly(verify=False)) as client:
             answer = await client.post(f"http://rm.example.com:{port}/v1/score", content=b"{}")
         assert answer.is_success

@@ -13,7 +13,7 @@ import ssl
 
 import httpx
 
-from prelogit.rewards.allowed import private
+from prelogit.egress.urls import private
 
 
 class PrivateAddressError(httpx.UnsupportedProtocol):

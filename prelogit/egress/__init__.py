@@ -1,0 +1,1 @@
+"""Where this installation connects to on behalf of others: allowed URLs, keys, public addresses."""
