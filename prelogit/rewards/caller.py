@@ -6,6 +6,7 @@ Neither user, password, key nor query of an address stands in any error.
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -21,7 +22,9 @@ from prelogit.rewards.address import Address
 from prelogit.rewards.answers import NONSENSE
 from prelogit.rewards.connection import SharedClient
 from prelogit.rewards.documents import Document, TooLongError, is_json, json_of, whole
-from prelogit.rewards.refusals import broken, cure, reason, retry_after
+from prelogit.rewards.refusals import broken, cure, failed_with, reason, retry_after
+
+log = logging.getLogger("prelogit.rewards")
 
 TRY_AGAIN = frozenset({429, 502, 503, 504})
 LONGEST_DETAIL = 500
@@ -96,6 +99,7 @@ class Caller:
             multiplier=patience.first_wait_seconds, max=patience.longest_wait_seconds
         ) + wait_random(0, patience.first_wait_seconds)
         self._certificates: ssl.SSLContext | None = None
+        self._silent = False  # and that was logged
         self.shared = SharedClient(self._open)
 
     async def post(self, client: httpx.AsyncClient, body: bytes) -> dict[str, Any]:
@@ -123,18 +127,31 @@ class Caller:
                 retry=retry_if_exception_type(_SilentError),
                 stop=stop_after_delay(seconds),
                 wait=self._wait,
+                before_sleep=self._waits,
                 reraise=True,
             ):
                 tries += 1
                 with attempt:
-                    return await self._ask(client, body)
+                    answered = await self._ask(client, body)
         except _SilentError as silent:
             # A single request may take longer than the patience.
             told = f" within {seconds:g} s of asking" if tries > 1 else ""
             raise RewardUnavailableError(
                 f"{self._who} did not answer{told} ({silent}): {self._cure}"
             ) from None
-        raise AssertionError("tenacity returns or raises")
+        if self._silent:
+            log.info("%s answers again", self._who)
+            self._silent = False
+        return answered
+
+    def _waits(self, state: RetryCallState) -> None:
+        """Told once an outage, whoever meets it: a search that waits looks like one that is stuck."""
+        if not self._silent and state.outcome is not None:
+            log.warning(
+                "%s does not answer (%s): asked again for %g s",
+                *(self._who, state.outcome.exception(), self._patience.patience_seconds),
+            )
+            self._silent = True
 
     def _wait(self, state: RetryCallState) -> float:
         failure = state.outcome.exception() if state.outcome is not None else None
@@ -184,17 +201,18 @@ class Caller:
         """What a good answer holds and its content type, or the error that its status means."""
         kind = answer.headers.get("content-type", "no content type")
         document = json_of(answer)
-        if answer.is_success:
+        status = failed_with(answer, document)
+        if status is None:
             return document, kind
         detail = self._without_secrets(reason(answer, document))[:LONGEST_DETAIL]
         nonsense = isinstance(document, dict) and document.get("type") == NONSENSE
-        if answer.status_code in self._busy and not nonsense:
-            told = f"status {answer.status_code}" + (f", {detail}" if detail else "")
+        if status in self._busy and not nonsense:
+            told = f"status {status}" + (f", {detail}" if detail else "")
             raise _SilentError(told, retry_after(answer))
         raise RefusedError(
             f"{self._who} refused with status {answer.status_code}: "
             f"{detail or 'it does not say why; see its log'}{cure(answer)}",
-            answer.status_code,
+            status,
         )
 
     def _strange(self, document: Document | None, kind: str) -> RewardAnswerError:

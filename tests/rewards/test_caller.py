@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import logging
 from typing import Any
 
 import pytest
@@ -160,3 +161,18 @@ async def test_a_key_is_taken_out_of_a_long_refusal_before_it_is_cut(
         with pytest.raises(RewardAnswerError) as told:
             await reward_at(server.url, key=lambda: key)(ASKED, ANSWERS)
     assert "kk" not in str(told.value)
+
+
+async def test_an_outage_is_logged_once_and_so_is_its_end(
+    serve: Any, reply: Any, good: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="prelogit.rewards")
+    busy = reply(json.dumps({"detail": "loading"}).encode(), 503)
+    async with serve(lambda _, count: busy if count <= 6 else good(1)) as server:
+        reward = reward_at(server.url)
+        await asyncio.gather(*(reward(ASKED, ANSWERS) for _ in range(3)))
+        await reward(ASKED, ANSWERS)
+    down, up = [f"{record.levelname} {record.message}" for record in caplog.records]
+    place = f"the reward service at {server.url}"
+    assert down == f"WARNING {place} does not answer (status 503, loading): asked again for 300 s"
+    assert up == f"INFO {place} answers again"
