@@ -18,6 +18,18 @@ _CURES = {
 }
 
 
+def failed_with(answer: httpx.Response, document: Document | None) -> int | None:
+    """The status that an answer fails with; None: it is a good one.
+
+    Some servers and proxies fail with a good status, and say so in ``error``: its ``code`` counts then.
+    """
+    if not answer.is_success:
+        return answer.status_code
+    error = document.get("error") if isinstance(document, dict) else None
+    code = error.get("code") if isinstance(error, dict) else None
+    return (code if type(code) is int else answer.status_code) if error else None
+
+
 def reason(answer: httpx.Response, document: Document | None) -> str:
     """What the service says of why it refuses, on one line; "" where it says nothing.
 

@@ -113,7 +113,12 @@ class ServiceReward:
         cut: list[bool] | None = []
         tokens = 0
         for answer, count in zip(answers, counts, strict=True):
-            rewards += finite(answer.get("scores"), count, first=len(rewards))
+            try:
+                rewards += finite(answer.get("scores"), count, first=len(rewards))
+            except RewardAnswerError as error:
+                raise RewardAnswerError(
+                    f"the reward service at {self._address.shown}: {error}"
+                ) from None
             said = answer.get("tokens")
             tokens += said if type(said) is int and said >= 0 else 0
             cut = joined(cut, answer.get("truncated"), count)

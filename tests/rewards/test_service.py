@@ -72,7 +72,7 @@ async def test_nonsense_is_refused_at_once_and_named(
     serve: Any, good: Any, values: list[Any], named: str
 ) -> None:
     async with serve(lambda *_: good(*values)) as server:
-        with pytest.raises(RewardAnswerError, match=named):
+        with pytest.raises(RewardAnswerError, match=rf"{server.url}: .*{named}"):
             await patient(server.url)(ASKED, ANSWERS)
     assert len(server.seen) == 1
 

@@ -77,18 +77,26 @@ def read(answer: Document, asked: Asked, settings: Settings) -> Said:
 
 def _grade(choice: dict[str, Any], place: int) -> float:
     message = choice.get("message")
-    said = message.get("content") if isinstance(message, dict) else None
-    if not isinstance(said, str):
-        raise RewardAnswerError(f"the judge answered without any text for response {place}")
-    grade = grade_in(said)
-    if grade is None:
-        cut = choice.get("finish_reason") == "length"
-        shown = " ".join(said.split())[:80]
-        raise RewardAnswerError(
-            f"the judge gave response {place} no grade from {GRADES[0]} to {GRADES[-1]}: "
-            + ("its answer was cut, so raise max_tokens" if cut else f"it said {shown!r}")
-        )
-    return grade
+    message = message if isinstance(message, dict) else {}
+    said, refusal = message.get("content"), message.get("refusal")
+    grade = grade_in(said) if isinstance(said, str) else None
+    if grade is not None:
+        return grade
+    if choice.get("finish_reason") == "length":  # all of it may be thoughts, which are not told
+        why = "its answer was cut, so raise max_tokens"
+    elif isinstance(refusal, str) and refusal:
+        why = f"it refused and said {_start(refusal)!r}"
+    elif isinstance(said, str):
+        why = f"it said {_start(said)!r}"
+    else:
+        why = "it answered without any text"
+    raise RewardAnswerError(
+        f"the judge gave response {place} no grade from {GRADES[0]} to {GRADES[-1]}: {why}"
+    )
+
+
+def _start(said: str) -> str:
+    return " ".join(said.split())[:80]
 
 
 def soften(body: dict[str, Any], status: int) -> dict[str, Any] | None:

@@ -153,7 +153,10 @@ class ServerReward:
                 f"({', '.join(map(repr, sorted(models)))}): let one model serve all requests"
             )
         known = [one for one in cut if one is not None]
-        checked = check(rewards, len(written))
+        try:
+            checked = check(rewards, len(written))
+        except RewardAnswerError as error:
+            raise RewardAnswerError(f"{self._who}: {error}") from None
         if self.bounds is None and self._range.looks_bounded(checked.tolist()):
             log.warning(
                 "All rewards of %s lie between 0 and 1: if its model gives raw numbers, the server "

@@ -62,9 +62,9 @@ def _score(row: object, label: int | str | None, place: int) -> object:
             f"the server's model has {len(by_label)} labels: set label to the one that is the reward, "
             f"one of {listed}"
         )
-    for name in (label, f"LABEL_{label}"):
+    for name in (str(label), f"LABEL_{label}"):
         if name in by_label:
-            return by_label[str(name)]
+            return by_label[name]
     raise RewardAnswerError(
         f"the server's model has no label {label!r}: set label to one of {listed}"
     )

@@ -8,6 +8,8 @@ from typing import Any
 
 from prelogit.core.errors import RewardAnswerError
 
+_NONE = -9999.0  # what OpenAI and vLLM write where there is no log-probability
+_ROUNDING = 1e-3
 _BLANKS = " \t\n\r\"'*.,!Ġ▁"
 
 
@@ -38,7 +40,7 @@ def log_odds(choice: dict[str, Any], place: int) -> float:
 
 
 def _tops(choice: dict[str, Any]) -> list[tuple[str, float]]:
-    """Tokens and log-probabilities for the first place; not those that are no numbers."""
+    """Tokens and log-probabilities for the first place; not what can be none of the latter."""
     content = choice.get("logprobs")
     content = content.get("content") if isinstance(content, dict) else None
     first = content[0] if isinstance(content, list) and content else None
@@ -48,9 +50,14 @@ def _tops(choice: dict[str, Any]) -> list[tuple[str, float]]:
         for top in (tops if isinstance(tops, list) else [])
         if isinstance(top, dict)
         and isinstance(top.get("token"), str)
-        and isinstance(top.get("logprob"), (int, float))
-        and math.isfinite(top["logprob"])
+        and _is_log_probability(top.get("logprob"))
     ]
+
+
+def _is_log_probability(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return _NONE < value <= _ROUNDING
 
 
 def _total(tops: Sequence[tuple[str, float]], word: str) -> float | None:

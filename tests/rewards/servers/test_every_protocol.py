@@ -158,7 +158,7 @@ async def test_what_is_no_number_is_refused_by_its_place(
         return reply(json.dumps(answer_with(protocol, values)).encode())
 
     async with serve(answer) as server:
-        with pytest.raises(RewardAnswerError, match="response 3 is "):
+        with pytest.raises(RewardAnswerError, match=rf"{server.url}: .*response 3 is "):
             await load(protocol, server.url, items_per_request=2)(*asking("r0", "r1", "r2", "r3"))
 
 

@@ -128,7 +128,8 @@ def test_the_last_object_decides_whatever_stands_above(above: str, grade: int) -
     [
         ("I like it.", "stop", "response 1 no grade from 1 to 10: it said 'I like it.'"),
         ('{"reason": "so lo', "length", "its answer was cut, so raise max_tokens"),
-        (None, "stop", "without any text for response 1"),
+        (None, "stop", "response 1 no grade from 1 to 10: it answered without any text"),
+        (None, "length", "its answer was cut, so raise max_tokens"),
     ],
 )
 async def test_no_grade_is_an_error_and_never_a_number(
@@ -143,6 +144,16 @@ async def test_no_grade_is_an_error_and_never_a_number(
     async with serve(answer) as server:
         with pytest.raises(RewardAnswerError, match=named):
             await load(server.url)(*calls("good", "bad"))
+
+
+async def test_a_judge_that_refuses_is_told_in_its_own_words(
+    serve: Any, says: Any, calls: Any
+) -> None:
+    message = {"role": "assistant", "content": None, "refusal": "I cannot help with that."}
+    choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+    async with serve(lambda *_: says(choices=choices)) as server:
+        with pytest.raises(RewardAnswerError, match="it refused and said 'I cannot help with"):
+            await load(server.url)(*calls("a"))
 
 
 async def test_log_odds_of_the_first_word(serve: Any, says: Any, calls: Any) -> None:
@@ -166,6 +177,9 @@ async def test_log_odds_of_the_first_word(serve: Any, says: Any, calls: Any) -> 
         ([("<think>", -0.1), ("No", -3.0)], "'yes' is not among.*likeliest is '<think>'"),
         ([("Yes", None), ("No", "x")], "no log-probabilities"),
         ([("Yes", float("-inf")), ("No", -1.0)], "'yes' is not among the 1"),
+        ([("Yes", -0.1), ("No", -9999.0)], "'no' is not among the 1"),  # stands for none
+        ([("Yes", True), ("No", -1.0)], "'yes' is not among the 1"),
+        ([("Yes", 0.9), ("No", 0.1)], "no log-probabilities"),  # probabilities
     ],
 )
 async def test_log_odds_that_the_server_does_not_give_are_refused(

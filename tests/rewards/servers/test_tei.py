@@ -89,6 +89,15 @@ async def test_labels_are_found_by_name_for_they_come_sorted(
             await load(server.url, label="best")(*calls(*RESPONSES))
 
 
+async def test_labels_that_are_named_by_their_number(
+    serve: Any, reply: Any, tokenizer: Any, calls: Any
+) -> None:
+    async with serve(fakes.tei(reply, tokenizer, labels=("0", "1"))) as server:
+        for label in (1, "1"):
+            scored = await load(server.url, label=label)(*calls("Yes."))
+            assert scored.rewards.tolist() == [worth(tokenizer(QUESTION, "Yes.")["input_ids"], 1)]
+
+
 async def test_an_activation_only_when_asked_for(
     serve: Any, reply: Any, tokenizer: Any, calls: Any
 ) -> None:
