@@ -12,12 +12,13 @@ from sqlalchemy.orm import Session
 from ulid import ULID
 
 from db.columns import dumped
-from db.lifecycle import cancel_requested, delete, request_cancel, retry, settle, status
+from db.lifecycle import cancel_requested, delete, project_of, request_cancel, retry, settle, status
 from db.models import GroupRow, JobRow, PromptRow, WakeupRow
 from db.session import now
 from db.views import listing, view
 from prelogit.core.errors import StoreError
 from prelogit.wire.jobs import JobRequest, PromptItem
+from prelogit.wire.keys import DEFAULT_PROJECT
 from prelogit.wire.limits import pool_size
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "create",
     "delete",
     "listing",
+    "project_of",
     "request_cancel",
     "retry",
     "settle",
@@ -54,6 +56,8 @@ def create(
     token_counts: Mapping[str, int],
     idempotency_key: str | None,
     body_hash: str,
+    project: str = DEFAULT_PROJECT,
+    key_id: str | None = None,
 ) -> Created:
     """Store a job, its prompts, its groups and one wake-up a group.
 
@@ -62,23 +66,32 @@ def create(
         token_counts: tokens of each prompt, by prompt id. Prompts are grouped by length, so
             that those decoded together are alike.
         body_hash: tells a repeated request from another one with the same key.
+        project: whose job it is; idempotency keys of other projects are others.
+        key_id: the API key that posts it.
     Raises: IdempotencyConflictError.
     """
+    idempotency_key = _of_project(idempotency_key, project)
     if idempotency_key is not None:
         existing = _existing(session, idempotency_key, body_hash)
         if existing is not None:
             return existing
-    time = now()
     job_id = f"job_{ULID()}"
     items = [item for item in request.prompts if isinstance(item, PromptItem) and item.id]
     if len(items) != len(request.prompts):
         raise StoreError("prompts without ids cannot be stored: fill the request in first")
+    time = now()
     try:
         # Two requests with one key may both have found nothing above: the unique key decides.
         with session.begin_nested():
             session.execute(
-                insert(JobRow),
-                [_job_row(job_id, request, items, token_counts, idempotency_key, body_hash, time)],
+                insert(JobRow).values(
+                    **_job_row(job_id, request, items, token_counts),
+                    created_at=time,
+                    idempotency_key=idempotency_key,
+                    body_hash=body_hash,
+                    project=project,
+                    key_id=key_id,
+                )
             )
     except IntegrityError:
         existing = _existing(session, idempotency_key, body_hash)
@@ -87,6 +100,17 @@ def create(
         return existing
     group_ids = _insert_prompts(session, job_id, request, items, token_counts, time)
     return Created(job_id, group_ids, existing=False)
+
+
+def _of_project(idempotency_key: str | None, project: str) -> str | None:
+    """The key as it is stored, where the column is unique over all projects.
+
+    A line break stands in no header, so no key of another project looks like it. Those of the
+    default project stay as they were before there were projects.
+    """
+    if idempotency_key is None or project == DEFAULT_PROJECT:
+        return idempotency_key
+    return f"{project}\n{idempotency_key}"
 
 
 def _existing(session: Session, key: str | None, body_hash: str) -> Created | None:
@@ -111,9 +135,6 @@ def _job_row(
     request: JobRequest,
     items: list[PromptItem],
     token_counts: Mapping[str, int],
-    idempotency_key: str | None,
-    body_hash: str,
-    time: datetime,
 ) -> dict[str, Any]:
     body = request.model_dump(mode="json", by_alias=True)
     size = len(dumped(body))
@@ -121,9 +142,6 @@ def _job_row(
     return {
         "id": job_id,
         "status": "queued",
-        "created_at": time,
-        "idempotency_key": idempotency_key,
-        "body_hash": body_hash,
         "request_bytes": size,
         "prompt_count": len(items),
         "rounds": request.rounds,

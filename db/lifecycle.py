@@ -46,6 +46,11 @@ def status(session: Session, job_id: str) -> str | None:
     return session.scalar(select(JobRow.status).where(JobRow.id == job_id))
 
 
+def project_of(session: Session, job_id: str) -> str | None:
+    """Whose job it is, or None for an unknown job."""
+    return session.scalar(select(JobRow.project).where(JobRow.id == job_id))
+
+
 def cancel_requested(session: Session, job_id: str) -> bool:
     """Whether a worker should stop: the job is cancelled or being so, or it was deleted."""
     return status(session, job_id) in ("cancelling", "cancelled", None)

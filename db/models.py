@@ -9,38 +9,32 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, ForeignKeyConstraint, Index, Integer
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
-from db.columns import Json, Key, Real, UtcTime
-
-
-class Base(DeclarativeBase):
-    """Declarative base; plain annotations map to the column types of this store."""
-
-    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it from the class
-        str: Key,
-        float: Real,
-        datetime: UtcTime,
-        dict[str, Any]: Json,
-        Any: Json,
-        list[Any]: Json,
-    }
+from db.declared import Base as Base
+from db.key_row import KeyRow as KeyRow
 
 
 class JobRow(Base):
     """A job: its request without the prompts, its state, and what it has cost so far."""
 
     __tablename__ = "jobs"
-    __table_args__ = (Index("ix_jobs_created", "created_at", "id"),)
+    __table_args__ = (
+        Index("ix_jobs_created", "created_at", "id"),
+        Index("ix_jobs_project", "project", "created_at", "id"),
+        Index("ix_jobs_key", "key_id", "status"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
+    project: Mapped[str] = mapped_column(server_default="default")
+    key_id: Mapped[str | None]  # the API key that posted it
     status: Mapped[str]
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]
     cancel_requested_at: Mapped[datetime | None]
-    idempotency_key: Mapped[str | None] = mapped_column(unique=True)
+    idempotency_key: Mapped[str | None] = mapped_column(unique=True)  # with its project
     body_hash: Mapped[str]
     request_bytes: Mapped[int] = mapped_column(BigInteger)
     prompt_count: Mapped[int]

@@ -56,14 +56,22 @@ def view(session: Session, job_id: str) -> Job | None:
 
 
 def listing(
-    session: Session, *, status: str | None, limit: int, cursor: str | None
+    session: Session,
+    *,
+    status: str | None,
+    limit: int,
+    cursor: str | None,
+    project: str | None = None,
 ) -> tuple[list[Job], str | None]:
     """A page of jobs, newest first, and the cursor of the next page.
 
-    A page holds at most ``limit`` jobs, and fewer where their requests are very large.
+    project: whose jobs; None: all. A page holds at most ``limit`` jobs, and fewer where their
+    requests are very large.
     Raises InputError for a cursor that is not one of ours.
     """
     query = select(JobRow.id, JobRow.created_at, JobRow.request_bytes)
+    if project is not None:
+        query = query.where(JobRow.project == project)
     if status is not None:
         query = query.where(JobRow.status == status)
     if cursor is not None:
