@@ -22,6 +22,8 @@ _COLOURS = {
     "cancelling": "yellow",
     "running": "cyan",
 }
+REASONS = 3
+"""Of so many prompts that failed a job's table tells why; all stand in the results."""
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -49,6 +51,10 @@ def job_table(job: Job, so_far: float | None = None) -> Table:
     table.add_row("status", status_text(job.status))
     if job.error is not None:
         table.add_row("error", Text(job.error.detail, style="red"))
+        for error in job.error.errors[:REASONS]:
+            table.add_row("", Text(f"{error.field}: {error.message}", style="red"))
+        if len(job.error.errors) > REASONS:
+            table.add_row("", f"and more: prelogit results {job.id}")
     states = job.counts.model_dump(exclude={"total"})
     shown = ", ".join(f"{count} {state}" for state, count in states.items() if count)
     table.add_row("prompts", f"{job.counts.total} ({shown})")

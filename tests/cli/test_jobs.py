@@ -63,6 +63,19 @@ def test_watching_ends_with_the_job(run: Run, gateway: Gateway) -> None:
     assert "queued: 0 of 1 prompts ended" in done.err
 
 
+def test_status_says_why_prompts_failed(run: Run, gateway: Gateway) -> None:
+    prompts = [f"a{place}" for place in range(4)]
+    job = run("submit", *(word for prompt in prompts for word in ("-p", prompt)), "--json").json
+    (claim,) = gateway.worker.claim_all()
+    for place in range(1, 5):
+        gateway.worker.fail(claim, f"p{place}", f"[red] reason {place}")
+    shown = run("status", str(job["id"])).out
+    for place in range(1, 4):
+        assert f"prompts.p{place}: [red] reason {place}" in shown
+    assert "reason 4" not in shown
+    assert f"prelogit results {job['id']}" in shown
+
+
 def test_watching_a_job_that_fails_ends_with_1(run: Run, gateway: Gateway) -> None:
     job = run("submit", "-p", "a", "--json").json["id"]
     (claim,) = gateway.worker.claim_all()
