@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+import httpx
+
 from prelogit.core.errors import InputError
 
 
@@ -34,17 +36,27 @@ def parse_address(
     except ValueError:
         host, port = None, None
         parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not host:
-        raise InputError(f"{what} must look like http://127.0.0.1:8100", field=field)
-    place = f"[{host}]" if ":" in host else host
+    place = f"[{host}]" if host and ":" in host else host
     shown = f"{parts.scheme}://{place}" + (f":{port}" if port is not None else "")
+    url = shown + parts.path.rstrip("/")
+    if parts.scheme not in ("http", "https") or not host or not _can_be_asked(url):
+        raise InputError(f"{what} must look like http://127.0.0.1:8100", field=field)
     login = None
     if parts.username is not None:
         login = (unquote(parts.username), unquote(parts.password or ""))
     return Address(
-        url=shown + parts.path.rstrip("/"),
+        url=url,
         shown=shown,
         login=login,
         reward=unquote(parts.fragment) or None,
         loopback=host in ("localhost", "::1") or host.startswith("127."),
     )
+
+
+def _can_be_asked(url: str) -> bool:
+    """Whether the HTTP client takes it, which knows what a host's name may be."""
+    try:
+        host = httpx.URL(url).host
+    except (httpx.InvalidURL, ValueError):  # the latter of names that IDNA does not allow
+        return False
+    return "%20" not in host  # what it makes of a space

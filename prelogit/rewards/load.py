@@ -47,8 +47,13 @@ def load_reward(name: str | Callable[..., Any], /, **options: Any) -> Score:
                 field="protocol",
             )
         return _behind(server.url, **{**server.options, **options, "protocol": server.protocol})
-    if name.startswith(("http://", "https://")):
+    if name.lower().startswith(("http://", "https://")):
         return _behind(name, **options)
+    if "protocol" in options:
+        raise InputError(
+            "a protocol is that of a server: give its URL, which looks like http://127.0.0.1:8000",
+            field="reward",
+        )
     if ":" in name:
         return from_path(name, **options)
     near = get_close_matches(name, NAMED, n=1)

@@ -28,8 +28,18 @@ def test_loopback_is_recognised(host: str) -> None:
     assert address.url == f"http://{host}:8100"
 
 
+@pytest.mark.parametrize("host", ["bücher.example", "xn--bcher-kva.example", "my_host", "a-b.c"])
+def test_names_of_hosts(host: str) -> None:
+    assert parse_address(f"http://{host}:81/v1/").url == f"http://{host}:81/v1"
+
+
 @pytest.mark.parametrize(
-    "url", ["", "rewards:8100", "ftp://user:hidden@host", "http://", "http://user:hidden@h:port"]
+    "url",
+    [
+        *("", "rewards:8100", "ftp://user:hidden@host", "http://", "http://user:hidden@h:port"),
+        *("http://[::1", "http://h:99999", "http://user:hidden@two words", "http://h/\x00hidden"),
+        *("http://user:hidden@ä..b", "http://user:hidden@xn--a", "http://user:hidden@\u200b.x"),
+    ],
 )
 def test_what_is_no_http_url_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(InputError, match=r"http://127\.0\.0\.1:8100") as refused:

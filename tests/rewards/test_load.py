@@ -22,6 +22,7 @@ ASKED = [[{"role": "user", "content": "a?"}]]
         load_reward("http://127.0.0.1:1#short"),
         load_reward("http://127.0.0.1:1", protocol="prelogit", name="short"),
         load_reward("prelogit+http://127.0.0.1:1#short"),
+        load_reward("HTTP://127.0.0.1:1#short"),
     ],
 )
 def test_a_bare_url_is_our_own_service(made: Any) -> None:
@@ -70,6 +71,7 @@ def test_values_in_one_string() -> None:
         ("tei+http://h?lable=good", {}, "lable", "did you mean 'label'?"),
         ("tei+http://", {}, "reward", "must look like"),
         ("tei+http://[h", {}, "reward", "must look like"),
+        ("127.0.0.1:8000", {"protocol": "tei"}, "reward", "give its URL"),
     ],
 )
 def test_a_wrong_one_is_named_with_its_cure(

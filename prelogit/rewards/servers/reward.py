@@ -43,7 +43,7 @@ class ServerReward:
     """
 
     def __init__(self, protocol: Protocol, url: str, **options: Any) -> None:
-        address = parse_address(url)
+        address = parse_address(url, what=f"the URL of the {protocol.name} server")
         if address.reward is not None and "model" in protocol.options:
             options = {"model": address.reward, **options}
         self.settings = settings(protocol, options)
