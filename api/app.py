@@ -15,12 +15,16 @@ from api.catalog.routes import router as catalog
 from api.deps import Gateway
 from api.health.routes import router as health
 from api.jobs.routes import router as jobs
+from api.metrics.routes import router as metrics
+from api.metrics.surroundings import Surroundings
 from api.reconcile import Reconciler
 from api.results.routes import router as results
 from api.settings import Settings
 from api.wakeups import Publisher
 from db.session import make_engine, migrate, sessions
 from prelogit import __version__
+from prelogit.telemetry.metrics import make_registry
+from prelogit.telemetry.requests import Measured, request_figures
 
 DESCRIPTION = """
 Aligns an LLM's answers at test time. Post prompts as a job, watch its events, read for each
@@ -43,9 +47,12 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.settings = settings
-    for router in (results, jobs, catalog, health):
+    app.state.registry = make_registry()
+    for router in (results, jobs, catalog, health, metrics):
         app.include_router(router)
     errors.install(app)
+    figures = request_figures(app.state.registry, "prelogit_gateway")
+    app.add_middleware(Measured, figures=figures)  # after the errors: it sees their answers too
     openapi.install(app)
     return app
 
@@ -82,5 +89,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         reconciler.start()
         stack.push_async_callback(run_in_threadpool, reconciler.stop)
         stack.callback(gateway.stopping.set)
+        app.state.registry.register(Surroundings(gateway))
         app.state.gateway = gateway
         yield

@@ -90,6 +90,16 @@ class Publisher:
         with self._producer.connection_for_write(transport_options=quick) as connection:
             connection.default_channel.client.ping()
 
+    def lengths(self, models: Iterable[str]) -> dict[str, int]:
+        """How many wake-ups are on the queue of each model.
+
+        Raises: one of ``QUEUE_FAILURES``, after two seconds at most.
+        """
+        quick = {**TRANSPORT, "socket_timeout": PING_SECONDS}
+        with self._producer.connection_for_write(transport_options=quick) as connection:
+            client = connection.default_channel.client
+            return {model: client.llen(queue_of(model)) for model in models}
+
     def _run(self) -> None:
         pause_seconds = 0.1
         while not self._stopped.is_set():

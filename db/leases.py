@@ -124,19 +124,19 @@ def renew(session: Session, claim: Claim, *, ttl_seconds: float) -> frozenset[st
     return frozenset(kept)
 
 
-def release(session: Session, claim: Claim, prompt_ids: Collection[str]) -> None:
+def release(session: Session, claim: Claim, prompt_ids: Collection[str]) -> int:
     """Give prompts back unfinished, for another worker to go on with; lost ones are left alone.
 
     Not an attempt that counts: the worker stops on purpose. In a job that is being cancelled
-    they end instead, with their best so far.
+    they end instead, with their best so far. Returns how many ended.
     """
     kept = [prompt_id for prompt_id in held_ids(session, claim) if prompt_id in prompt_ids]
     job = lock(session, claim.job_id)
     if job is None or not kept:
-        return
+        return 0
     if job.status == "cancelling":
         _cancel(session, job, kept)
-        return
+        return len(kept)
     _change(
         session,
         claim.job_id,
@@ -147,6 +147,7 @@ def release(session: Session, claim: Claim, prompt_ids: Collection[str]) -> None
         attempt=PromptRow.attempt - 1,
     )
     wake(session, [claim.group_id])
+    return 0
 
 
 def reap(session: Session) -> None:

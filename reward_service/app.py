@@ -7,17 +7,20 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from prelogit.telemetry.requests import Measured, request_figures
 from reward_service.body_limit import BodyLimit
 from reward_service.compat.paths import router as compat
 from reward_service.errors import install
 from reward_service.hosting import Hosting
+from reward_service.metrics import PREFIX, Metrics
 from reward_service.routes import router
 from reward_service.settings import RewardSettings
 
 
 def create_app(settings: RewardSettings) -> FastAPI:
     """The app; its models load in the background from its start on."""
-    hosting = Hosting(settings)
+    metrics = Metrics()
+    hosting = Hosting(settings, metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -32,8 +35,9 @@ def create_app(settings: RewardSettings) -> FastAPI:
         summary="One finite float for each response.",
         lifespan=lifespan,
     )
-    app.state.hosting = hosting
+    app.state.hosting, app.state.metrics = hosting, metrics
     app.add_middleware(BodyLimit, limit_bytes=settings.reward_max_body_bytes)
+    app.add_middleware(Measured, figures=request_figures(metrics.registry, PREFIX))
     app.include_router(router)
     app.include_router(compat)
     install(app)

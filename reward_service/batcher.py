@@ -11,9 +11,12 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import Any, NamedTuple
 
+from prometheus_client import CollectorRegistry
+
 from prelogit.core.errors import InputError, RewardAnswerError, RewardUnavailableError
 from prelogit.rewards.hosted.reward import Conversation, HostedReward, Scored, Whole
 from reward_service.memory import score_anew
+from reward_service.metrics import Metrics, RewardFigures
 
 
 class _Waiting(NamedTuple):
@@ -49,8 +52,10 @@ class Batcher:
         batch_items: int,
         batch_characters: int,
         waiting_items: int,
+        figures: RewardFigures | None = None,
     ) -> None:
         self.hosted = hosted
+        self._figures = figures or Metrics(CollectorRegistry()).of(hosted.name)
         self._thread = thread
         self._window_seconds = window_seconds
         self._batch_items = batch_items
@@ -60,6 +65,11 @@ class Batcher:
         self._queued = 0  # responses in the queue
         self._queued_characters = 0
         self._arrived = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """Responses in the queue."""
+        return self._queued
 
     async def submit(
         self,
@@ -76,6 +86,7 @@ class Batcher:
                 RewardUnavailableError: too much is waiting already.
         """
         if self._queue and self._queued + len(responses) > self._waiting_items:
+            self._figures.refused.inc()
             raise RewardUnavailableError(
                 f"{self._queued} responses already wait for the reward {self.hosted.name!r}: "
                 "try again later, or raise PRELOGIT_REWARD_WAITING_ITEMS"
@@ -144,13 +155,15 @@ class Batcher:
         """Scores a batch; when it fails as a whole, its requests are scored one by one."""
         responses = [each for waiting in batch for each in waiting.responses]
         try:
-            scored = await asyncio.get_running_loop().run_in_executor(
-                self._thread, self._work(batch), responses
-            )
+            work = self._work(batch)
+            with self._figures.batch_seconds.time():
+                scored = await asyncio.get_running_loop().run_in_executor(
+                    self._thread, work, responses
+                )
             _refuse_another_count(self.hosted.name, scored, len(responses))
         except Exception as error:  # noqa: BLE001  # whatever a hosted model raises is that request's answer
             if len(batch) == 1:
-                _fail(batch[0], error)
+                self._fail(batch[0], error)
                 return
             for waiting in batch:
                 if not waiting.answer.done():
@@ -181,7 +194,7 @@ class Batcher:
     def _answer(self, waiting: _Waiting, scored: Scored) -> None:
         for place, score in enumerate(scored.scores):
             if not math.isfinite(score):
-                _fail(
+                self._fail(
                     waiting,
                     RewardAnswerError(
                         f"the reward {self.hosted.name!r} scored response {place} with {score}, "
@@ -189,8 +202,14 @@ class Batcher:
                     ),
                 )
                 return
+        self._figures.items.inc(len(scored.scores))
         if not waiting.answer.done():
             waiting.answer.set_result(scored)
+
+    def _fail(self, waiting: _Waiting, error: Exception) -> None:
+        if not waiting.answer.done():
+            self._figures.errors.inc()
+            waiting.answer.set_exception(error)
 
 
 def _characters(conversations: Sequence[Conversation] | None, responses: Sequence[Whole]) -> int:
@@ -202,11 +221,6 @@ def _characters(conversations: Sequence[Conversation] | None, responses: Sequenc
             total += sum(len(turn["content"]) for turn in conversation)
             last = conversation
     return total
-
-
-def _fail(waiting: _Waiting, error: Exception) -> None:
-    if not waiting.answer.done():
-        waiting.answer.set_exception(error)
 
 
 def _refuse_another_count(name: str, scored: Scored, count: int) -> None:

@@ -17,6 +17,7 @@ from reward_service.batcher import Batcher
 from reward_service.errors import ProblemError, make_problem
 from reward_service.loading import load
 from reward_service.memory import Memory
+from reward_service.metrics import Metrics, Standing
 from reward_service.settings import RewardSettings
 from reward_service.specs import EnsembleSpec, Spec
 
@@ -28,15 +29,17 @@ LOADING = "still loading"
 class Hosting:
     """All rewards, each with a thread of its own that loads it and then scores."""
 
-    def __init__(self, settings: RewardSettings) -> None:
+    def __init__(self, settings: RewardSettings, metrics: Metrics) -> None:
         self._settings = settings
+        self._figures = {spec.name: metrics.of(spec.name) for spec in settings.rewards}
         self._specs: dict[str, Spec] = {spec.name: spec for spec in settings.rewards}
         self._batchers: dict[str, Batcher] = {}
         self._faults: dict[str, str] = {}
         self._threads: list[ThreadPoolExecutor] = []
         self._tasks: set[asyncio.Task[None]] = set()
         items = settings.reward_cache_items
-        self._memory = Memory(items) if items else None
+        self._memory = Memory(items, self._remembered) if items else None
+        metrics.watch(self._standing, lambda: len(self._memory or ()))
 
     def start(self) -> None:
         """Begins to load; returns at once."""
@@ -76,6 +79,7 @@ class Hosting:
         if name is None or name not in self._specs:
             raise ProblemError(_unknown(name, names))
         if name not in self._batchers:
+            self._figures[name].refused.inc()
             detail = f"the reward {name!r} cannot score: {self._faults.get(name, LOADING)}"
             raise ProblemError(make_problem(503, detail), retry=True)
         return self._batchers[name]
@@ -113,9 +117,20 @@ class Hosting:
                 batch_items=self._settings.reward_batch_items,
                 batch_characters=self._settings.reward_batch_characters,
                 waiting_items=self._settings.reward_waiting_items,
+                figures=self._figures[spec.name],
             )
             self._begin(batcher.run())
             self._batchers[spec.name] = batcher
+
+    def _remembered(self, reward: str, count: int) -> None:
+        self._figures[reward].hits.inc(count)
+
+    def _standing(self) -> dict[str, Standing]:
+        found = {name: self._batchers.get(name) for name in self._specs}
+        return {
+            name: Standing(batcher is not None, batcher.waiting if batcher is not None else 0)
+            for name, batcher in found.items()
+        }
 
     def _members(self, spec: Spec) -> dict[str, HostedReward]:
         """Those of an ensemble.

@@ -32,10 +32,16 @@ def score_anew(score: Callable[..., Scored], *given: object) -> Scored:
 
 
 class Memory:
-    """The last scores of all rewards of this process, at most ``items``; safe for threads."""
+    """The last scores of all rewards of this process, at most ``items``; safe for threads.
 
-    def __init__(self, items: int) -> None:
+    ``on_hits`` hears the name of a reward, and of how many responses its scores were known.
+    """
+
+    def __init__(
+        self, items: int, on_hits: Callable[[str, int], None] = lambda reward, count: None
+    ) -> None:
         self._items = items
+        self.on_hits = on_hits
         self._known: OrderedDict[bytes, Known] = OrderedDict()
         self._lock = Lock()
 
@@ -76,6 +82,7 @@ def remembering(hosted: HostedReward, memory: Memory) -> HostedReward:
         keys = [key_of(mark, *pair) for pair in pairs]
         known: list[Known | None] = [None] * len(keys) if _anew.get() else memory.find(keys)
         new = [place for place, each in enumerate(known) if each is None]
+        memory.on_hits(hosted.name, len(known) - len(new))
         tokens = [0] * len(pairs)
         if new:
             scored = _score(hosted, pairs, new)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
+from prelogit.telemetry.metrics import exposed
 from prelogit.wire.problem import FieldProblem
 from prelogit.wire.scores import RewardInfo, ScoreRequest, ScoreResponse
 from reward_service.asking import (
@@ -54,6 +55,13 @@ async def score(body: ScoreRequest, request: Request, hosting: Hosted) -> Any:
 async def rewards(hosting: Hosted) -> list[RewardInfo]:
     """The hosted rewards; the fingerprint is null until a model is loaded."""
     return hosting.infos()
+
+
+@router.get("/metrics", response_class=Response)
+def metrics(request: Request) -> Response:
+    """The text that Prometheus reads."""
+    text = exposed(request.app.state.metrics.registry, request.headers.get("accept", ""))
+    return Response(text.body, media_type=text.content_type)
 
 
 @router.get("/health/live")

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from celery import Celery, signals
@@ -22,6 +23,7 @@ from workers import logs
 from workers.app import make_app
 from workers.desk import Desk
 from workers.heartbeat import Heartbeat
+from workers.metrics import Metrics, listen
 from workers.settings import Settings
 from workers.tasks import register
 
@@ -40,6 +42,7 @@ def main() -> int:
     logs.configure(settings.log_level)
     try:
         desk = prepare(settings)
+        ear = _listening(desk)
         desk.heartbeat.start()
     except (PrelogitError, SQLAlchemyError) as error:
         said = str(error) if isinstance(error, PrelogitError) else type(error).__name__
@@ -54,6 +57,7 @@ def main() -> int:
         desk.stopping.set()
         desk.heartbeat.stop()
         desk.model.close()
+        ear()
     log.info("stopped owner=%s", desk.owner)
     return 1 if desk.broken.is_set() else status
 
@@ -81,12 +85,28 @@ def prepare(settings: Settings) -> Desk:
     )
     owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     store = sessions(engine)
-    heartbeat = Heartbeat(store, owner=owner, model=model.name, ttl_seconds=settings.lease_seconds)
+    metrics = Metrics(model.limit)
+    heartbeat = Heartbeat(
+        store,
+        owner=owner,
+        model=model.name,
+        ttl_seconds=settings.lease_seconds,
+        on_loss=metrics.lost.inc,
+    )
     log.info(
         "loaded model=%s fingerprint=%s rows=%d budget_bytes=%s",
         *(model.name, model.fingerprint, model.max_rows, model.memory.budget_bytes),
     )
-    return Desk(store, model, settings, owner, heartbeat)
+    return Desk(store, model, settings, owner, heartbeat, metrics)
+
+
+def _listening(desk: Desk) -> Callable[[], None]:
+    """Metrics are served where a port was named. Returns: what ends that. Raises: PrelogitError."""
+    settings = desk.settings
+    if settings.metrics_port is None:
+        return lambda: None
+    log.info("metrics at http://%s:%d/metrics", settings.metrics_host, settings.metrics_port)
+    return listen(desk.metrics, settings.metrics_host, settings.metrics_port)
 
 
 def serve(app: Celery, desk: Desk) -> int:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from prelogit.engine.load import Model
 from workers.heartbeat import Heartbeat
+from workers.metrics import Metrics
 from workers.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Desk:
     settings: Settings
     owner: str
     heartbeat: Heartbeat
+    metrics: Metrics
     stopping: threading.Event = field(default_factory=threading.Event)
     broken: threading.Event = field(default_factory=threading.Event)
     probes: dict[str, Kept] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -24,10 +24,11 @@ class Held:
 
     A prompt leaves ``open`` when its result is written (``close``) or when another worker
     holds it now (``lose``). Used by the searching thread and the heartbeat at once.
+    ``on_loss`` is called for each prompt that is lost.
     """
 
-    def __init__(self, claim: Claim) -> None:
-        self.claim = claim
+    def __init__(self, claim: Claim, on_loss: Callable[[], None] = lambda: None) -> None:
+        self.claim, self.on_loss = claim, on_loss
         self._open = {prompt.prompt_id for prompt in claim.prompts}
         self._lock = threading.Lock()
 
@@ -53,6 +54,7 @@ class Held:
             if prompt_id not in self._open:
                 return
             self._open.discard(prompt_id)
+        self.on_loss()
         log.warning("lease lost job=%s prompt=%r", self.claim.job_id, prompt_id)
 
 
@@ -60,8 +62,15 @@ class Heartbeat:
     """Beats every third of a lease, from ``start`` to ``stop``; silence of the store is waited out."""
 
     def __init__(
-        self, store: sessionmaker[Session], *, owner: str, model: str, ttl_seconds: float
+        self,
+        store: sessionmaker[Session],
+        *,
+        owner: str,
+        model: str,
+        ttl_seconds: float,
+        on_loss: Callable[[], None] = lambda: None,
     ) -> None:
+        self._on_loss = on_loss
         self._store, self._owner, self._model, self._ttl = store, owner, model, ttl_seconds
         self._held: Held | None = None
         self._stopped = threading.Event()
@@ -86,7 +95,7 @@ class Heartbeat:
     @contextmanager
     def holding(self, claim: Claim) -> Iterator[Held]:
         """Renews the claim's lease while the block runs."""
-        held = Held(claim)
+        held = Held(claim, self._on_loss)
         self._held = held
         try:
             yield held

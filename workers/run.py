@@ -64,6 +64,7 @@ def run_group(desk: Desk, group_id: str) -> None:
                 lease_seconds=ttl_seconds,
                 stopping=desk.stopping.is_set,
                 engine=lambda: report(desk.model, new_tokens),
+                metrics=desk.metrics,
             )
             _run(desk, writer)
     except SQLAlchemyError as error:
@@ -145,6 +146,8 @@ def _search(desk: Desk, writer: Writer, wanted: Collection[str]) -> Failure | No
         failure = explain(error)
     else:
         return None
+    finally:
+        desk.model.limit.live = 0  # the engine is gone, however far it was
     if failure.broken:
         desk.broken.set()
         desk.stopping.set()
@@ -163,6 +166,7 @@ async def _solve(desk: Desk, writer: Writer, wanted: Collection[str]) -> None:
     reward = reward_of(claim.request.reward, settings)
     second = None if named is None else reward_of(named, settings)
     wanted_by = _wanted(desk, writer)
+    timed = desk.metrics.timed
 
     def on_question(prompt_id: str) -> Verdict:
         if desk.stopping.is_set() or prompt_id not in writer.held.open:
@@ -177,13 +181,13 @@ async def _solve(desk: Desk, writer: Writer, wanted: Collection[str]) -> None:
             desk.model,
             found,
             claim.request,
-            wanted_still(reward),
+            wanted_still(timed(reward, "steering")),
             writer.callbacks()._replace(on_question=on_question),
             values=Values(settings.home),
             coherence=packaged_coherence if settings.coherence else None,
             nll=settings.nll,
             share=share,
-            held_out=None if second is None else wanted_still(second),
+            held_out=None if second is None else wanted_still(timed(second, "held_out")),
         )
 
 

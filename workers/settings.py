@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     coherence: measured of each answer, where the packaged sentence embeddings are installed.
     nll: of each answer under the model itself; measured too.
     lease_seconds: a prompt whose worker is silent for so long is given to another one.
+    metrics_port: where Prometheus may read this worker's metrics, at ``metrics_host``; None: nowhere.
     stop_wait_seconds: how long a worker that is told to stop, or whose job was cancelled, goes on
     waiting for rewards that were asked for already.
     """
@@ -63,6 +64,8 @@ class Settings(BaseSettings):
     coherence: bool = True
     nll: bool = True
     stop_wait_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
+    metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    metrics_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
 
     @field_validator("home")

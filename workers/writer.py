@@ -15,6 +15,7 @@ from prelogit.solve import Callbacks
 from prelogit.wire.jobs import JobEngine
 from prelogit.wire.probe import Probe
 from workers.heartbeat import Held
+from workers.metrics import Metrics
 from workers.store import transaction
 
 log = logging.getLogger("prelogit.workers.writer")
@@ -35,7 +36,9 @@ class Writer:
         lease_seconds: float,
         stopping: Callable[[], bool],
         engine: Callable[[], JobEngine],
+        metrics: Metrics,
     ) -> None:
+        self._metrics = metrics
         self.held, self.claim = held, held.claim
         self._engine = engine
         self._told: JobEngine | None = None  # what the store has of it
@@ -56,7 +59,8 @@ class Writer:
         self._end(
             prompt_id,
             lambda session: results.fail(session, self.claim, prompt_id, reason),
-            f"failed: {reason}",
+            "failed",
+            reason,
         )
 
     def give_back(self, prompt_ids: Collection[str]) -> None:
@@ -66,7 +70,15 @@ class Writer:
         """
         for prompt_id in prompt_ids:
             self.held.close(prompt_id)
-        self._write(lambda session: leases.release(session, self.claim, prompt_ids))
+        cancelled = 0
+
+        def release(session: Session) -> None:
+            nonlocal cancelled
+            cancelled = leases.release(session, self.claim, prompt_ids)
+
+        self._write(release)
+        for _ in range(cancelled):
+            self._metrics.ended("cancelled")
         log.info("given back job=%s prompts=%d", self.claim.job_id, len(prompt_ids))
 
     def _write(self, work: Callable[[Session], object]) -> None:
@@ -109,6 +121,7 @@ class Writer:
         except LeaseLostError:
             self.held.lose(prompt_id)
             return "abandon"
+        self._metrics.iterated(row)
         log.info(
             "iteration job=%s prompt=%r arm=%d k=%d best=%.6g best_so_far=%.6g tokens=%d "
             "decode=%.2fs reward=%.2fs wait=%.2fs",
@@ -122,24 +135,29 @@ class Writer:
     def _on_result(self, result: Result) -> None:
         named = result.reward_model or ModelRef(name=self.claim.request.reward.shown)
         result = result.model_copy(update={"job_id": self.claim.job_id, "reward_model": named})
-        said = f"{result.status}: {result.error}" if result.error else result.status
         self._end(
             result.prompt_id,
             lambda session: results.finish(session, self.claim, result.prompt_id, result),
-            said,
+            result.status,
+            result.error,
         )
 
-    def _end(self, prompt_id: str, work: Callable[[Session], object], said: str) -> None:
+    def _end(
+        self, prompt_id: str, work: Callable[[Session], object], status: str, error: str | None
+    ) -> None:
         if prompt_id not in self.held.open:
             return
         self.held.close(prompt_id)  # before the row is there, so that no beat takes it for lost
         try:
             self._write(work)
         except LeaseLostError:
+            self.held.on_loss()
             log.warning("lease lost job=%s prompt=%r at its end", self.claim.job_id, prompt_id)
             return
         except Exception:
             self.held.reopen(prompt_id)
             raise
-        level = logging.WARNING if said.startswith("failed") else logging.INFO
+        self._metrics.ended(status)
+        said = f"{status}: {error}" if error else status
+        level = logging.WARNING if status == "failed" else logging.INFO
         log.log(level, "ended job=%s prompt=%r %s", self.claim.job_id, prompt_id, said)

@@ -132,6 +132,7 @@ class Engine:
             short = True
         if short:  # not inside the except: the error's frames hold tensors
             done += self._recover(opening=not stepped)
+        self._limit.live = sum(seat.group.live for seat in self._live)
         return done + [(work.search, work.rollouts()) for work in stepped if work.done]
 
     def _open(self, done: list[Done]) -> None:

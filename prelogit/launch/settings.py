@@ -23,7 +23,8 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 class UpSettings(BaseSettings):
     """Settings of the supervisor. A URL that is set means: use that, and start none.
 
-    workers: how many for each model. models: None means ``model`` alone; without ``model`` the
+    workers: how many for each model. metrics_port: of the first worker's metrics, the others have the
+    next ones; None: none are served. models: None means ``model`` alone; without ``model`` the
     first of them is the default.
     """
 
@@ -48,6 +49,7 @@ class UpSettings(BaseSettings):
     reward_urls: RewardUrls | None = None
     reward_tokenizers: RewardTokenizers | None = None
     workers: Annotated[int, Field(ge=1, le=64)] = 1
+    metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
 
     @field_validator("home")
     @classmethod

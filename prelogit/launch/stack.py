@@ -103,6 +103,8 @@ def service_specs(
     for place, model in enumerate(models):
         name = "worker" if len(models) == 1 else f"worker-{place + 1}"
         own = {"PRELOGIT_MODEL": model, **_threads(outer, worker_threads)}
+        if settings.metrics_port is not None:
+            own["PRELOGIT_METRICS_PORT"] = str(settings.metrics_port + place)
         if gpus:
             own[VISIBLE] = ",".join(gpu_share(gpus, place, len(models)))
         specs.append(ChildSpec(name, _python("workers"), {**env, **own}, grace_seconds=20.0))

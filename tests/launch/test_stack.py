@@ -41,6 +41,14 @@ def test_children_run_the_services_of_this_checkout_with_safe_paths(tmp_path: Pa
     assert (services_root() / "db").is_dir()
 
 
+def test_the_workers_serve_their_metrics_on_ports_of_their_own(tmp_path: Path) -> None:
+    specs = service_specs(settings(tmp_path, workers=2, metrics_port=9100), "redis://q", {}, 8)
+    ports = {spec.name: spec.env.get("PRELOGIT_METRICS_PORT") for spec in specs}
+    assert ports == {"reward": None, "worker-1": "9100", "worker-2": "9101", "gateway": None}
+    without = service_specs(settings(tmp_path), "redis://q", {}, 8)
+    assert not [spec for spec in without if "PRELOGIT_METRICS_PORT" in spec.env]
+
+
 def test_a_reward_service_of_the_users_own_is_used_and_none_started(tmp_path: Path) -> None:
     mine = settings(tmp_path, reward_url="http://r:1", database_url="postgresql://u@h/d", workers=2)
     specs = service_specs(mine, "redis://q", {}, 8)

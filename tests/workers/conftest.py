@@ -15,6 +15,7 @@ from tests.workers.services import Reward, save_model
 from tests.workers.stack import post_job
 from workers.desk import Desk
 from workers.heartbeat import Heartbeat
+from workers.metrics import Metrics
 from workers.settings import Settings
 
 
@@ -70,11 +71,16 @@ def make_desk(store: sessionmaker[Session], model: Model, reward: Reward) -> Ite
             **fields,
         }
         settings = Settings(_env_file=None, **given)
+        metrics = Metrics(model.limit)
         heartbeat = Heartbeat(
-            store, owner=owner, model=model.name, ttl_seconds=settings.lease_seconds
+            store,
+            owner=owner,
+            model=model.name,
+            ttl_seconds=settings.lease_seconds,
+            on_loss=metrics.lost.inc,
         )
         heartbeat.start()
-        desks.append(Desk(store, model, settings, owner, heartbeat))
+        desks.append(Desk(store, model, settings, owner, heartbeat, metrics))
         return desks[-1]
 
     yield make

@@ -1,0 +1,1 @@
+"""What Prometheus reads of the gateway, and of the store behind it."""

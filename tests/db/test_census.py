@@ -1,0 +1,66 @@
+"""What there is to do is counted by model and status, and what has ended is left alone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session, sessionmaker
+
+from db import census, jobs
+from db.census import Census
+from db.models import JobRow
+from db.session import make_engine, now, reading, sessions
+from tests.api.worker import Worker
+from tests.workers.stack import post_job
+
+
+def counted(store: sessionmaker[Session], models: dict[str, str] | None = None) -> Census:
+    with reading(store) as session:
+        return census.take(session, silence_seconds=60, models=models)
+
+
+def test_an_empty_store_has_nothing_to_do(store_url: str) -> None:
+    engine = make_engine(store_url)
+    assert counted(sessions(engine)) == Census({}, {}, {}, 0, {})
+    engine.dispose()
+
+
+def test_prompts_are_counted_by_model_and_status(store_url: str) -> None:
+    engine = make_engine(store_url)
+    store = sessions(engine)
+    worker = Worker(store)
+    # A request may hold what neither PostgreSQL's JSON nor UTF-8 can.
+    first = post_job(store, "small", ["a", "b", "c"], metadata={"note": "\x00 \ud800"})
+    claim = worker.claim(first.group_ids[0])
+    worker.finish(claim, claim.prompts[0].prompt_id)
+    second = post_job(store, "large", ["a", "b"])
+    ended = post_job(store, "large", ["a"])
+    worker.run(worker.claim(ended.group_ids[0]))
+    worker.beat("small")
+    Worker(store, "another").beat("small")
+    with store.begin() as session:
+        session.execute(
+            update(JobRow)
+            .where(JobRow.id == second.job_id)
+            .values(created_at=now() - timedelta(hours=1))
+        )
+    known: dict[str, str] = {}
+    found = counted(store, known)
+    assert found.jobs == {"running": 1, "queued": 1}
+    assert found.prompts == {
+        ("small", "succeeded"): 1, ("small", "running"): 2, ("large", "queued"): 2,
+    }  # fmt: skip
+    assert set(found.oldest_waiting) == {"large"}
+    assert 3600 <= found.oldest_waiting["large"] < 3600 + 600
+    assert found.unsent == 3
+    assert found.workers == {"small": 2}
+    assert known == {first.job_id: "small", second.job_id: "large"}
+
+    worker.finish(claim, claim.prompts[1].prompt_id)
+    worker.finish(claim, claim.prompts[2].prompt_id)
+    with store.begin() as session:
+        jobs.request_cancel(session, second.job_id)
+    assert counted(store, known).prompts == {}
+    assert known == {}, "what has ended is forgotten"
+    engine.dispose()
