@@ -56,6 +56,12 @@ EXAMPLES = {
         'prelogit value collect mine --prompt "How do I make tea?" --prompt "Why is the sky blue?"'
     ],
     "value train": ["prelogit value train mine"],
+    "keys create": [
+        "prelogit keys create",
+        "prelogit keys create --project web --scope read --expires 90d --rate 60/minute",
+    ],
+    "keys list": ["prelogit keys list --project web"],
+    "keys revoke": ['prelogit keys revoke "$KEY_ID"'],
     "replay": ['prelogit replay "$JOB" p1'],
     "doctor": ["prelogit doctor", "prelogit doctor --reward relevance"],
 }

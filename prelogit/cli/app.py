@@ -12,6 +12,7 @@ from prelogit.cli.evaluate import evaluate
 from prelogit.cli.export import export
 from prelogit.cli.jobs import cancel, delete, jobs, retry, status
 from prelogit.cli.judge import judge
+from prelogit.cli.keys import keys
 from prelogit.cli.replay import replay
 from prelogit.cli.results import results
 from prelogit.cli.submit import submit
@@ -34,6 +35,7 @@ COMMANDS = (
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(value, name="value")
+app.add_typer(keys, name="keys")
 
 
 def _version(asked: bool) -> None:
