@@ -21,6 +21,8 @@ from api.reconcile import Reconciler
 from api.results.routes import router as results
 from api.settings import Settings
 from api.wakeups import Publisher
+from api.webhooks.deliverer import Deliverer
+from api.webhooks.routes import router as webhooks
 from db.session import make_engine, migrate, sessions
 from prelogit import __version__
 from prelogit.telemetry.metrics import make_registry
@@ -37,8 +39,8 @@ Errors are problem documents (RFC 9457): `errors` names every field and the cure
 def create_app(settings: Settings) -> FastAPI:
     """The gateway. Nothing is opened before the application starts.
 
-    On start: the database is brought up to date, wake-ups are published and lost ones re-sent
-    by two threads. Raises (on start) StoreError with the cure when the store is not there.
+    On start: the database is brought up to date; wake-ups are published, lost ones re-sent, and
+    webhooks posted by three threads. Raises (on start) StoreError with the cure when the store is not there.
     """
     app = FastAPI(
         title="Prelogit",
@@ -48,7 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.registry = make_registry()
-    for router in (results, jobs, catalog, health, metrics):
+    for router in (results, jobs, webhooks, catalog, health, metrics):
         app.include_router(router)
     errors.install(app)
     figures = request_figures(app.state.registry, "prelogit_gateway")
@@ -88,6 +90,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         stack.push_async_callback(run_in_threadpool, publisher.stop)
         reconciler.start()
         stack.push_async_callback(run_in_threadpool, reconciler.stop)
+        deliverer = Deliverer(store, settings)
+        deliverer.start()
+        stack.push_async_callback(run_in_threadpool, deliverer.stop)
         stack.callback(gateway.stopping.set)
         app.state.registry.register(Surroundings(gateway))
         app.state.gateway = gateway

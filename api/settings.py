@@ -8,6 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from prelogit.egress.signing import SigningSecrets
+from prelogit.egress.urls import AllowedUrls
 from prelogit.rewards.allowed import RewardKeys, RewardUrls
 from prelogit.rewards.allowed_tokenizers import RewardTokenizers
 from prelogit.wire.models import ModelNames, offered_models
@@ -22,6 +24,8 @@ class Settings(BaseSettings):
     reward_urls: beginnings of the URLs of reward servers that jobs may name; reward_keys: which keys
     go to which of them.
     reward_tokenizers: ids and folders of the tokenizers that jobs may name for such servers.
+    webhook_urls: beginnings of the URLs that jobs may have told; webhook_secrets: what signs it, by name.
+    webhook_timeout_seconds: of one post; webhook_hours: how long after an event it is tried.
     max_samples: most candidates of one prompt, for the method and for each baseline.
     max_rows, memory_gb, device, dtype: as the workers have them; here they only enter the estimate.
     outbox_seconds: how often the outbox is looked into without being told to.
@@ -45,6 +49,10 @@ class Settings(BaseSettings):
     reward_urls: RewardUrls = ()
     reward_keys: RewardKeys = {}
     reward_tokenizers: RewardTokenizers = ()
+    webhook_urls: AllowedUrls = ("*",)
+    webhook_secrets: SigningSecrets = {}
+    webhook_timeout_seconds: Annotated[float, Field(gt=0, le=300)] = 10.0
+    webhook_hours: Annotated[float, Field(gt=0, le=24 * 30)] = 24.0
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     model: Annotated[str, Field(min_length=1)] = "smollm2-135m"

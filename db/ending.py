@@ -7,7 +7,7 @@ from typing import Literal
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from db import events
+from db import deliveries, events
 from db.models import JobRow, PromptRow
 
 Ending = Literal["succeeded", "failed", "cancelled"]
@@ -29,7 +29,7 @@ def end(
         .values(status=status, error=error, lease_owner=None, lease_expires_at=None),
         execution_options={"synchronize_session": False},
     )
-    events.append(
+    seq = events.append(
         session,
         job.id,
         "result",
@@ -41,3 +41,4 @@ def end(
             "error": error,
         },
     )
+    deliveries.prompt_ended(session, job, seq)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from db import ending, events
+from db import deliveries, ending, events
 from db.holding import Claim, ClaimedPrompt, held, held_ids
 from db.lifecycle import lock, settle, wake
 from db.models import GroupRow, JobRow, PromptRow
@@ -108,6 +108,7 @@ def claim(
             execution_options={"synchronize_session": False},
         )
         events.append(session, job.id, "job", {"id": job.id, "status": "running"})
+        deliveries.job_event(session, job.id, "job.started")
     return claimed
 
 

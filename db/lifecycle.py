@@ -9,7 +9,7 @@ from sqlalchemy import delete as delete_from
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
-from db import events
+from db import deliveries, events
 from db.models import (
     CandidateRow,
     GroupRow,
@@ -164,6 +164,8 @@ def settle(session: Session, job_id: str) -> str:
         changes |= {"ended_at": now(), "error": _problem(session, job, found)}
     _set(session, job_id, **changes)
     events.append(session, job_id, "job", {"id": job_id, "status": found})
+    if found in ENDED:
+        deliveries.job_event(session, job_id, "job.ended")
     return found
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, ForeignKey, ForeignKeyConstraint, Index, Inte
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.declared import Base as Base
+from db.delivery_rows import DeliveryRow as DeliveryRow
 from db.key_row import KeyRow as KeyRow
 
 

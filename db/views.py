@@ -27,8 +27,8 @@ from prelogit.wire.summary import BaselineSummary, RewardSummary
 PAGE_BYTES = 8 * 2**20
 
 
-def view(session: Session, job_id: str) -> Job | None:
-    """The job, or None when there is none with this id."""
+def view(session: Session, job_id: str, *, prompts: bool = True) -> Job | None:
+    """The job, or None when there is none with this id; its request without prompts if so told."""
     row = session.get(JobRow, job_id, populate_existing=True)
     if row is None:
         return None
@@ -41,7 +41,7 @@ def view(session: Session, job_id: str) -> Job | None:
             "started_at": row.started_at,
             "ended_at": row.ended_at,
             "expires_at": row.expires_at,
-            "request": _request(session, row),
+            "request": _request(session, row, prompts=prompts),
             "counts": tally.counts,
             "progress": _progress(row, tally.rounds_done),
             "usage": _usage(row),
@@ -128,12 +128,14 @@ def _tally(session: Session, job: JobRow) -> _Tally:
     return _Tally(counts, sum(int(rounds) for _, _, rounds in rows))
 
 
-def _request(session: Session, job: JobRow) -> dict[str, Any]:
-    prompts = session.scalars(
+def _request(session: Session, job: JobRow, *, prompts: bool) -> dict[str, Any]:
+    settings = dict(job.settings)
+    if not prompts:
+        return settings
+    items = session.scalars(
         select(PromptRow.item).where(PromptRow.job_id == job.id).order_by(PromptRow.index)
     )
-    settings = dict(job.settings)
-    return {"model": settings.pop("model"), "prompts": list(prompts), **settings}
+    return {"model": settings.pop("model"), "prompts": list(items), **settings}
 
 
 def _progress(job: JobRow, done: int) -> Progress:

@@ -10,6 +10,7 @@ from api.catalog.rewards import RewardCatalog
 from api.jobs.rewards import reward_problems
 from api.jobs.values import value_problems
 from api.settings import Settings
+from api.webhooks.allowed import webhook_problems
 from prelogit.core.errors import InputError
 from prelogit.text import encode
 from prelogit.wire.jobs import JobRequest, PromptItem
@@ -41,6 +42,7 @@ def job_problems(
         *reward_problems("reward", request.reward, settings, rewards),
         *_held_out(request, settings, rewards),
         *value_problems(request, settings),
+        *webhook_problems(request.webhook, settings),
     ]
 
 

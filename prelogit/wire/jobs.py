@@ -19,6 +19,7 @@ from prelogit.wire.reward import Identifier as Identifier
 from prelogit.wire.reward import RewardRef as RewardRef
 from prelogit.wire.strict import Strict as Strict
 from prelogit.wire.summary import RewardSummary
+from prelogit.wire.webhook import Webhook as Webhook
 
 JobStatus = Literal[
     "queued", "running", "cancelling", "succeeded", "partial", "failed", "cancelled"
@@ -72,9 +73,7 @@ class JobRequest(Strict):
     budget: Budget | None = None
     template: Literal["chat", "none"] = "chat"
     metadata: dict[str, str] = Field(default={}, max_length=32)
-    webhook: None = Field(
-        default=None, description="Not offered by this version: leave it out or send null."
-    )
+    webhook: Webhook | None = None
 
     @field_validator("prompts")
     @classmethod

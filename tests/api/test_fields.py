@@ -51,7 +51,7 @@ def with_method(text: str) -> str:
         ('{"prompts": ["a"], "seed": true}', "seed", "must be a whole number"),
         ('{"prompts": ["a"], "seed": "1"}', "seed", "must be a whole number"),
         ('{"prompts": ["a"], "metadata": {"k": 1}}', "metadata.k", "must be a text"),
-        ('{"prompts": ["a"], "webhook": {}}', "webhook", "leave it out"),
+        ('{"prompts": ["a"], "webhook": {}}', "webhook.url", "is required"),
         ('{"prompts": ["a"], "stop": {"plateau": 0}}', "stop.plateau", "1"),
         (with_method('"aisp"'), "method", "must be an object"),
         (with_method("{}"), "method.name", "is required"),

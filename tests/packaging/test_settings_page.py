@@ -31,6 +31,7 @@ IN_WORDS = {
     "PRELOGIT_REWARD_URL": {"http://127.0.0.1:8100", "None"},
     "PRELOGIT_REWARD_URLS": {"()", "None"},
     "PRELOGIT_REWARD_TOKENIZERS": {"()", "None"},
+    "PRELOGIT_WEBHOOK_URLS": {"('*',)"},
     "PRELOGIT_REWARDS": {"(EmbeddingSpec(name='relevance', description=None, kind='embedding', "
                          "model=None, device='auto', dtype='float32', max_tokens=None),)"},
 }  # fmt: skip
