@@ -71,7 +71,7 @@ class Hosting:
     def find(self, name: str | None) -> Batcher:
         """A reward that can score; without a name the only one.
 
-        Raises: ProblemError: 422, unknown; 503, not loaded.
+        Raises: ProblemError: 422, unknown; 503, not loaded yet; 500, it cannot be loaded.
         """
         names = list(self._specs)
         if name is None and len(names) == 1:
@@ -80,7 +80,10 @@ class Hosting:
             raise ProblemError(_unknown(name, names))
         if name not in self._batchers:
             self._figures[name].refused.inc()
-            detail = f"the reward {name!r} cannot score: {self._faults.get(name, LOADING)}"
+            fault = self._faults.get(name)
+            detail = f"the reward {name!r} cannot score: {fault or LOADING}"
+            if fault is not None:  # it stays so until the service is started anew
+                raise ProblemError(make_problem(500, detail))
             raise ProblemError(make_problem(503, detail), retry=True)
         return self._batchers[name]
 

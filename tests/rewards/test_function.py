@@ -113,6 +113,17 @@ async def test_an_error_of_the_function_is_named_by_type_and_text(error: BaseExc
     assert "broken" in str(refused.value)
 
 
+async def test_of_a_file_that_fails_a_function_only_the_name_is_told() -> None:
+    def reads(conversations: Any, responses: Any) -> Any:
+        return Path("/srv/inside/words.txt").read_text()
+
+    with pytest.raises(RewardAnswerError) as refused:
+        await from_callable(reads)(ASKED, ANSWERS)
+    assert "FileNotFoundError" in str(refused.value)
+    assert "'words.txt'" in str(refused.value)
+    assert "/srv" not in str(refused.value)
+
+
 async def test_an_endless_error_text_is_cut() -> None:
     def broken(conversations: Any, responses: Any) -> Any:
         raise ValueError("x" * 100_000)

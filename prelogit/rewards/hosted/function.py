@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from prelogit.core.errors import ModelError, PrelogitError, RewardAnswerError
@@ -79,12 +81,19 @@ def call(
     except PrelogitError:
         raise
     except (Exception, SystemExit) as error:
-        text = str(error)
+        text = _told(error)
         shown = text if len(text) <= LONGEST_ERROR else text[:LONGEST_ERROR] + "…"
         raise RewardAnswerError(
             f"the reward function {name} raised {type(error).__name__}: {shown}"
         ) from error
     return Scored(finite(answer, len(responses)), [0] * len(responses))
+
+
+def _told(error: BaseException) -> str:
+    """An error's text; of a file only its name, for users of a service need not know its folders."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.strerror}: {Path(os.fsdecode(error.filename)).name!r}"
+    return str(error)
 
 
 async def _finish(awaitable: Any) -> Any:
