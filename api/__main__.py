@@ -13,6 +13,9 @@ from api.app import create_app
 from api.settings import Settings
 from db.session import make_engine, migrate
 from prelogit.core.errors import StoreError
+from prelogit.telemetry import lines
+
+TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class Server(uvicorn.Server):
@@ -37,9 +40,8 @@ def _prepare_store(settings: Settings) -> None:
 
 def main() -> int:
     """Runs until a signal. Returns: 2 when the settings cannot be used, 1 without a store."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    # As text until it is known in which form.
+    lines.configure("text", process="gateway", text=TEXT, level=logging.INFO)
     for chatty in ("alembic", "httpx"):  # every look at the health would be some lines
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
@@ -49,7 +51,8 @@ def main() -> int:
             field = "PRELOGIT_" + ".".join(str(part) for part in problem["loc"]).upper()
             logging.critical("%s: %s", field, problem["msg"])
         return 2
-    logging.getLogger().setLevel(settings.log_level)
+    level = logging.getLevelNamesMapping()[settings.log_level]
+    lines.configure(settings.log_format, process="gateway", text=TEXT, level=level)
     try:
         _prepare_store(settings)
     except StoreError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from api import errors, openapi
@@ -17,6 +17,7 @@ from api.health.routes import router as health
 from api.jobs.routes import router as jobs
 from api.metrics.routes import router as metrics
 from api.metrics.surroundings import Surroundings
+from api.placed import placed
 from api.reconcile import Reconciler
 from api.results.routes import router as results
 from api.settings import Settings
@@ -25,6 +26,7 @@ from api.webhooks.deliverer import Deliverer
 from api.webhooks.routes import router as webhooks
 from db.session import make_engine, migrate, sessions
 from prelogit import __version__
+from prelogit.telemetry.identity import Identified
 from prelogit.telemetry.metrics import make_registry
 from prelogit.telemetry.requests import Measured, request_figures
 
@@ -47,6 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
         version=__version__,
         description=DESCRIPTION,
         lifespan=_lifespan,
+        dependencies=[Depends(placed)],
     )
     app.state.settings = settings
     app.state.registry = make_registry()
@@ -55,6 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
     errors.install(app)
     figures = request_figures(app.state.registry, "prelogit_gateway")
     app.add_middleware(Measured, figures=figures)  # after the errors: it sees their answers too
+    app.add_middleware(Identified)
     openapi.install(app)
     return app
 

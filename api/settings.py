@@ -12,6 +12,7 @@ from prelogit.egress.signing import SigningSecrets
 from prelogit.egress.urls import AllowedUrls
 from prelogit.rewards.allowed import RewardKeys, RewardUrls
 from prelogit.rewards.allowed_tokenizers import RewardTokenizers
+from prelogit.telemetry.lines import LogFormat
 from prelogit.wire.models import ModelNames, offered_models
 
 QUEUE_SCHEMES = ("redis", "rediss", "redis+socket", "sentinel")
@@ -76,6 +77,7 @@ class Settings(BaseSettings):
     reward_listing_seconds: Annotated[float, Field(gt=0)] = 2.0
     shutdown_seconds: Annotated[int, Field(ge=1)] = 10
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    log_format: LogFormat = "text"
 
     @field_validator("home")
     @classmethod

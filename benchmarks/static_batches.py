@@ -21,8 +21,9 @@ from benchmarks.steered import gaussian_plan
 from prelogit.engine.engine import Engine
 from prelogit.engine.load import Model
 from prelogit.search.course import Outcome, Scored, Search
-from prelogit.search.driver import Together, run
+from prelogit.search.driver import run
 from prelogit.search.plan import Rollouts, SearchId, Shape
+from prelogit.search.together import Together
 from prelogit.text import encode
 
 Lengths = dict[tuple[str, int], list[int]]

@@ -17,8 +17,9 @@ from benchmarks.prompt_set import mixed
 from prelogit.engine.load import Model
 from prelogit.methods import METHODS
 from prelogit.search.course import Outcome, Scored, Search
-from prelogit.search.driver import Together, run
+from prelogit.search.driver import run
 from prelogit.search.plan import Rollouts, SearchId, Shape
+from prelogit.search.together import Together
 from prelogit.solve import texts_of
 from prelogit.text import encode
 from prelogit.wire.params import AISP

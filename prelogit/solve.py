@@ -17,11 +17,12 @@ from prelogit.methods import METHODS
 from prelogit.rewards.protocol import Score
 from prelogit.scoring import score_both, scored
 from prelogit.search.course import Outcome, Scored, Search
-from prelogit.search.driver import Together, Verdict, run
+from prelogit.search.driver import Verdict, run
 from prelogit.search.guiding import Weighed
 from prelogit.search.plan import Question, Rollouts, SearchId, Shape
 from prelogit.search.pool import Pool
 from prelogit.search.share import Share
+from prelogit.search.together import Together
 from prelogit.search.variance import takes_the_models
 from prelogit.text import conversation, encode
 from prelogit.value.use import Values, net_for, recorder_for

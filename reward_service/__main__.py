@@ -9,6 +9,7 @@ import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from prelogit.telemetry import lines
 from reward_service.app import create_app
 from reward_service.settings import RewardSettings
 
@@ -29,7 +30,8 @@ def main() -> int:
             'PRELOGIT_REWARDS must be a JSON list like [{"name":"relevance","kind":"embedding"}]\n'
         )
         return 2
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    text = "%(levelname)s %(name)s: %(message)s"
+    lines.configure(settings.log_format, process="reward", text=text, level=logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     uvicorn.run(
         create_app(settings),

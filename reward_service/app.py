@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from prelogit.telemetry.identity import Identified
 from prelogit.telemetry.requests import Measured, request_figures
 from reward_service.body_limit import BodyLimit
 from reward_service.compat.paths import router as compat
@@ -38,6 +39,7 @@ def create_app(settings: RewardSettings) -> FastAPI:
     app.state.hosting, app.state.metrics = hosting, metrics
     app.add_middleware(BodyLimit, limit_bytes=settings.reward_max_body_bytes)
     app.add_middleware(Measured, figures=request_figures(metrics.registry, PREFIX))
+    app.add_middleware(Identified, trusts_baggage=True)
     app.include_router(router)
     app.include_router(compat)
     install(app)

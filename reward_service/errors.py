@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Any
@@ -21,6 +22,8 @@ from prelogit.rewards.answers import NONSENSE
 from prelogit.wire.jobs import Message
 from prelogit.wire.problem import FieldProblem, Problem
 from prelogit.wire.scores import ScoreRequest
+
+log = logging.getLogger("prelogit.reward_service")
 
 WAIT_SECONDS = 2
 
@@ -92,8 +95,10 @@ def problem_of(error: Exception) -> tuple[Problem, bool]:
             return make_problem(500, "the reward service failed; its log says why"), False
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     problem, retry = problem_of(error)
+    if problem.status >= 500 and not retry:
+        log.warning("%s %s: %s", request.method, request.url.path, problem.detail)
     return respond(problem, retry=retry)
 
 

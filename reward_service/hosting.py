@@ -79,11 +79,11 @@ class Hosting:
         if name is None or name not in self._specs:
             raise ProblemError(_unknown(name, names))
         if name not in self._batchers:
-            self._figures[name].refused.inc()
             fault = self._faults.get(name)
             detail = f"the reward {name!r} cannot score: {fault or LOADING}"
             if fault is not None:  # it stays so until the service is started anew
                 raise ProblemError(make_problem(500, detail))
+            self._figures[name].refused.inc()
             raise ProblemError(make_problem(503, detail), retry=True)
         return self._batchers[name]
 

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from prelogit.telemetry.lines import LogFormat
 from reward_service.specs import EmbeddingSpec, EnsembleSpec, Spec, Text
 
 
@@ -36,6 +37,7 @@ class RewardSettings(BaseSettings):
     reward_threads: Annotated[int, Field(ge=1)] | None = None
     reward_waiting_items: Annotated[int, Field(ge=1)] = 65_536
     reward_cache_items: Annotated[int, Field(ge=0)] = 100_000
+    log_format: LogFormat = "text"
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:

@@ -39,7 +39,7 @@ def main() -> int:
             name = "PRELOGIT_" + "_".join(str(part) for part in problem["loc"]).upper()
             print(f"error: {name}: {problem['msg']}", file=sys.stderr)  # noqa: T201 - no log yet
         return 2
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
     try:
         desk = prepare(settings)
         ear = _listening(desk)
@@ -81,6 +81,8 @@ def prepare(settings: Settings) -> Desk:
         memory_gb=settings.memory_gb,
         device_map=settings.device_map,
         tensor_parallel=settings.tensor_parallel,
+        pickle_weights=settings.model in settings.pickle_weights,
+        trust_remote_code=settings.model in settings.trust_remote_code,
         home=settings.home,
     )
     owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from db import leases, presence
 from db.leases import Claim
 from prelogit.core.errors import StoreError
+from prelogit.telemetry.place import at, enter
 
 log = logging.getLogger("prelogit.workers.heartbeat")
 
@@ -55,7 +56,8 @@ class Held:
                 return
             self._open.discard(prompt_id)
         self.on_loss()
-        log.warning("lease lost job=%s prompt=%r", self.claim.job_id, prompt_id)
+        with at(job=self.claim.job_id, prompt=prompt_id):
+            log.warning("lease lost job=%s prompt=%r", self.claim.job_id, prompt_id)
 
 
 class Heartbeat:
@@ -121,6 +123,8 @@ class Heartbeat:
 
     def _run(self) -> None:
         while not self._stopped.wait(self._ttl / BEATS_A_LEASE):
+            held = self._held
+            enter(job=None if held is None else held.claim.job_id)
             try:
                 self.beat()
             except (SQLAlchemyError, StoreError) as error:

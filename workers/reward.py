@@ -10,6 +10,7 @@ from prelogit.rewards.allowed import key_of, refuse_unless_allowed, secret
 from prelogit.rewards.allowed_tokenizers import refuse_tokenizer_unless_allowed
 from prelogit.rewards.load import load_reward
 from prelogit.rewards.service import ServiceReward
+from prelogit.telemetry.outgoing import outgoing_headers
 from prelogit.wire.reward import RewardRef
 from workers.settings import Settings
 
@@ -24,7 +25,12 @@ def reward_of(reward: RewardRef, settings: Settings) -> Any:
         "patience_seconds": settings.reward_patience_seconds,
     }
     if reward.url is None:
-        return ServiceReward(settings.reward_url, reward.hosted, **patience)  # type: ignore[arg-type]
+        return ServiceReward(
+            settings.reward_url,
+            reward.hosted,
+            headers=outgoing_headers,
+            **patience,  # type: ignore[arg-type]
+        )
     entry = refuse_unless_allowed(reward.url, settings.reward_urls)
     if reward.tokenizer is not None:
         refuse_tokenizer_unless_allowed(reward.tokenizer, settings.reward_tokenizers)

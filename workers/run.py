@@ -21,6 +21,7 @@ from prelogit.rewards.hosted.coherence import packaged_coherence
 from prelogit.rewards.protocol import Score
 from prelogit.search.driver import Verdict
 from prelogit.solve import solve
+from prelogit.telemetry.place import at
 from prelogit.value.use import Values
 from workers.desk import Desk
 from workers.failure import Failure, explain
@@ -55,8 +56,11 @@ def run_group(desk: Desk, group_id: str) -> None:
         if claim is None:
             log.debug("nothing to claim group=%r", group_id)
             return
-        log.info("claimed job=%s group=%s prompts=%d", claim.job_id, group_id, len(claim.prompts))
-        with desk.heartbeat.holding(claim) as held:
+        with at(job=claim.job_id), desk.heartbeat.holding(claim) as held:
+            log.info(
+                "claimed job=%s group=%s prompts=%d",
+                *(claim.job_id, group_id, len(claim.prompts)),
+            )
             new_tokens = claim.request.max_new_tokens
             writer = Writer(
                 desk.store,
@@ -120,15 +124,17 @@ def _search_all(desk: Desk, writer: Writer) -> None:
             return
         if prompt.prompt_id not in writer.held.open:
             continue
-        failure = _search(desk, writer, {prompt.prompt_id})
-        if failure is None:
-            continue
-        log.error(
-            "search failed job=%s prompt=%r at %s", claim.job_id, prompt.prompt_id, failure.where
-        )
-        if failure.broken:
-            return
-        writer.fail(prompt.prompt_id, failure.reason)
+        with at(prompt=prompt.prompt_id):
+            failure = _search(desk, writer, {prompt.prompt_id})
+            if failure is None:
+                continue
+            log.error(
+                "search failed job=%s prompt=%r at %s",
+                *(claim.job_id, prompt.prompt_id, failure.where),
+            )
+            if failure.broken:
+                return
+            writer.fail(prompt.prompt_id, failure.reason)
 
 
 def _search(desk: Desk, writer: Writer, wanted: Collection[str]) -> Failure | None:

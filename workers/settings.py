@@ -12,6 +12,7 @@ from prelogit.core.device_map import DeviceMap, read_device_map
 from prelogit.core.errors import ModelError
 from prelogit.rewards.allowed import RewardKeys, RewardUrls
 from prelogit.rewards.allowed_tokenizers import RewardTokenizers
+from prelogit.telemetry.lines import LogFormat
 
 QUEUE_SCHEMES = ("redis", "rediss", "redis+socket", "sentinel")
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -20,6 +21,7 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class Settings(BaseSettings):
     """Settings of a worker process; times are in seconds.
 
+    pickle_weights, trust_remote_code: models whose weights may be pickled, and that may bring code.
     max_rows: most samples decoded at the same time, None leaves it to the device.
     memory_gb: what may be used, in 10^9 bytes and with the weights, None for what is free.
     device_map: spreads the model over devices; ``device`` has no say then.
@@ -48,6 +50,8 @@ class Settings(BaseSettings):
     reward_keys: RewardKeys = {}
     reward_tokenizers: RewardTokenizers = ()
     model: Annotated[str, Field(min_length=1)] = "smollm2-135m"
+    pickle_weights: tuple[str, ...] = ()
+    trust_remote_code: tuple[str, ...] = ()
     device: str = "auto"
     dtype: str = "auto"
     attention: Literal["auto", "shared", "sdpa", "eager"] = "auto"
@@ -67,6 +71,7 @@ class Settings(BaseSettings):
     metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
     metrics_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    log_format: LogFormat = "text"
 
     @field_validator("home")
     @classmethod

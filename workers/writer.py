@@ -12,6 +12,7 @@ from prelogit.core.errors import LeaseLostError
 from prelogit.core.records import Candidate, Iteration, ModelRef, Result
 from prelogit.search.driver import Verdict
 from prelogit.solve import Callbacks
+from prelogit.telemetry.place import at
 from prelogit.wire.jobs import JobEngine
 from prelogit.wire.probe import Probe
 from workers.heartbeat import Held
@@ -106,6 +107,12 @@ class Writer:
     def _on_iteration(
         self, prompt_id: str, arm: int, row: Iteration, kept: tuple[Candidate, ...]
     ) -> Verdict:
+        with at(prompt=prompt_id, arm=arm, iteration=row.k):
+            return self._iterated(prompt_id, arm, row, kept)
+
+    def _iterated(
+        self, prompt_id: str, arm: int, row: Iteration, kept: tuple[Candidate, ...]
+    ) -> Verdict:
         if prompt_id not in self.held.open:
             return "abandon"
         cancelled = False
@@ -147,6 +154,12 @@ class Writer:
     ) -> None:
         if prompt_id not in self.held.open:
             return
+        with at(prompt=prompt_id):
+            self._ended(prompt_id, work, status, error)
+
+    def _ended(
+        self, prompt_id: str, work: Callable[[Session], object], status: str, error: str | None
+    ) -> None:
         self.held.close(prompt_id)  # before the row is there, so that no beat takes it for lost
         try:
             self._write(work)

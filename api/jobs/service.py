@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import NamedTuple
 
@@ -15,7 +16,10 @@ from api.jobs.request import body_hash, check_job
 from db import jobs
 from db.session import reading
 from prelogit.core.errors import InputError
+from prelogit.telemetry.place import enter
 from prelogit.wire.jobs import ENDED, Job
+
+log = logging.getLogger("prelogit.api.jobs")
 
 LONGEST_POLL_SECONDS = 1.0
 
@@ -53,8 +57,13 @@ def submit(raw: bytes, key: str | None, here: Gateway) -> Job:
             )
     except jobs.IdempotencyConflictError as error:
         raise invalid("Idempotency-Key", str(error)) from error
+    enter(job=created.job_id)
     if not created.existing:
         here.publisher.nudge()
+        log.info(
+            "accepted job=%s prompts=%d model=%s",
+            *(created.job_id, len(checked.request.prompts), checked.request.model),
+        )
     return look(created.job_id, here)
 
 
@@ -90,6 +99,8 @@ def cancel(job_id: str, here: Gateway) -> Changed:
         changed = jobs.request_cancel(session, job_id)
     if changed is None:
         raise missing(f"job {job_id}")
+    if changed:
+        log.info("cancelling job=%s", job_id)
     return Changed(look(job_id, here), changed)
 
 
@@ -107,6 +118,7 @@ def retry(job_id: str, here: Gateway) -> Changed:
         raise missing(f"job {job_id}")
     if groups:
         here.publisher.nudge()
+        log.info("queued again job=%s", job_id)
     return Changed(look(job_id, here), bool(groups))
 
 
@@ -123,3 +135,4 @@ def delete(job_id: str, here: Gateway) -> None:
         raise ProblemError(
             409, f"job {job_id} has not ended: cancel it first, and delete it once it has stopped"
         )
+    log.info("deleted job=%s", job_id)

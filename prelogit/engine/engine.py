@@ -241,9 +241,9 @@ class Engine:
         # A single row, and all else freed: this plan is to blame.
         work = self._waiting.pop(0)
         self._limit.restore()
-        log.warning("out of memory on one row of prompt=%r alone", work.search.prompt)
-        prompt = len(self._prompts[work.search.prompt])
-        return [(work.search, too_large(prompt, work.plan, None))]
+        told = work.search.prompt
+        log.warning("out of memory on one row of prompt=%r alone", told, extra={"prompt": told})
+        return [(work.search, too_large(len(self._prompts[told]), work.plan, None))]
 
     def _put_back(self, seat: Seat) -> bool:
         self._decoder.keep(seat.group, [])

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from prelogit.core.errors import LaunchError
 from prelogit.rewards.allowed import RewardUrls
 from prelogit.rewards.allowed_tokenizers import RewardTokenizers
+from prelogit.telemetry.lines import LogFormat
 from prelogit.text import EMBEDDED
 from prelogit.wire.models import ModelNames, offered_models
 
@@ -50,6 +51,7 @@ class UpSettings(BaseSettings):
     reward_tokenizers: RewardTokenizers | None = None
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    log_format: LogFormat = "text"
 
     @field_validator("home")
     @classmethod

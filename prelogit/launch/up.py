@@ -62,7 +62,7 @@ def up(settings: UpSettings, *, log: IO[str], on_ready: Callable[[str], None]) -
         ground = Ground(settings, valkey.private_folder(), lock, binary)
         own = {"reward_port": settings.reward_port} if settings.reward_url is None else {}
         write_note(lock, {"url": ground.url, **own})
-        logs = Logs(settings.home / "logs", log)
+        logs = Logs(settings.home / "logs", log, settings.log_format)
         try:
             asyncio.run(_run(ground, logs, on_ready))
         finally:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ log = logging.getLogger("prelogit.rewards")
 
 TRY_AGAIN = frozenset({429, 502, 503, 504})
 LONGEST_DETAIL = 500
+FRESH = {"cache-control": "no-cache"}
 LARGEST_ANSWER = 64 * 1024 * 1024  # bytes; a server that never ends must not fill the memory
 
 ANEW: ContextVar[bool] = ContextVar("anew", default=False)
@@ -71,6 +72,7 @@ class Caller:
             service"). cure: what to do when it is silent. answer: what it should answer with.
             busy: statuses that mean "later". key: asked for the bearer's key when a connection
             is opened; None: none is sent. public_only: never connect to a private address.
+            headers: asked at each request for what is sent beside it.
     """
 
     def __init__(
@@ -85,7 +87,9 @@ class Caller:
         busy: frozenset[int] = TRY_AGAIN,
         key: Callable[[], str | None] = lambda: None,
         public_only: bool = False,
+        headers: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
+        self._headers = headers
         self._address = address
         self._public_only = public_only
         self._path = path
@@ -169,7 +173,7 @@ class Caller:
                     "POST",
                     f"{self._address.url}{self._path}",
                     content=body,
-                    headers={"cache-control": "no-cache"} if ANEW.get() else None,
+                    headers={**self._headers(), **(FRESH if ANEW.get() else {})},
                 ) as streamed:
                     answer = await whole(streamed, LARGEST_ANSWER)
         except httpx.ConnectTimeout as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from prelogit.core.errors import RewardAnswerError
@@ -28,7 +28,8 @@ class ServiceReward:
             name: which of the hosted rewards; None means the only one.
             timeout_seconds: of one request. patience_seconds: how long a service that is
             down, slow or overloaded is asked again. key: reads a bearer key; None: none is sent.
-            public_only: never connect to a private address.
+            public_only: never connect to a private address. headers: asked at each request for
+            what is sent beside it.
     Raises: InputError: the URL cannot be one.
     """
 
@@ -46,6 +47,7 @@ class ServiceReward:
         longest_wait_seconds: float = 10.0,
         key: Callable[[], str | None] = lambda: None,
         public_only: bool = False,
+        headers: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._address = parse_address(url)
         self.name = name if name is not None else self._address.reward
@@ -62,6 +64,7 @@ class ServiceReward:
             answer="a JSON object with scores: check that the URL is a reward service's",
             key=key,
             public_only=public_only,
+            headers=headers,
         )
 
     def __repr__(self) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from prelogit.core.errors import LeaseLostError, MemoryShortError, RewardError
 from prelogit.core.records import Candidate, Iteration, Kl
@@ -15,18 +15,10 @@ from prelogit.search.decoding import Engine
 from prelogit.search.guiding import Weighed, ended
 from prelogit.search.plan import Question, Rollouts, SearchId
 from prelogit.search.pool import Pool
+from prelogit.search.together import Together
+from prelogit.telemetry.place import at, enter
 
 Verdict = Literal["continue", "cancel", "abandon"]
-
-
-class Together(NamedTuple):
-    """How many prompts are searched at a time: so many, and more while fewer rows than wanted decode.
-
-    A round ends with its longest sample; by then most of its rows are free for another prompt.
-    """
-
-    prompts: int
-    rows: int
 
 
 # Prompts under way hold memory even while their rewards are waited for.
@@ -65,6 +57,7 @@ async def run(
     pending: set[asyncio.Task[Callable[[], None]]] = set()
 
     async def judged(search: SearchId, rollouts: Rollouts) -> Callable[[], None]:
+        driver.say_where(search)
         try:
             return partial(driver.told, search, rollouts, await judge(search, rollouts))
         except RewardError as error:
@@ -72,6 +65,7 @@ async def run(
 
     async def weighed(search: SearchId, question: Question) -> Callable[[], None]:
         assert weigh is not None  # noqa: S101 - who runs such a method has one
+        driver.say_where(search)
         try:
             return partial(driver.weighed, search, question, await weigh(search, question))
         except RewardError as error:
@@ -130,6 +124,12 @@ class _Driver:
         for search, course in self.courses.items():
             if pool is not None and search.arm == 0:
                 pool.enter(search.prompt, course.rows)
+
+    def say_where(self, search: SearchId) -> None:
+        """The task that calls this works on the search's present round."""
+        course = self.courses.get(search)
+        k = None if course is None else len(course.rows) + 1
+        enter(prompt=search.prompt, arm=search.arm, iteration=k)
 
     def begin(self) -> None:
         """Start the next prompts, with all their arms, while there is room beside the others."""
@@ -245,4 +245,5 @@ class _Driver:
         self._arms[search.prompt].remove(search)
         if not self._arms[search.prompt]:
             del self._arms[search.prompt]
-        self._on_end(search, course.outcome(ending, kl=kl, error=error))
+        with at(prompt=search.prompt):
+            self._on_end(search, course.outcome(ending, kl=kl, error=error))

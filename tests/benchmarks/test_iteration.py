@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import iteration, models, prompt_set, static_batches
 from prelogit.engine.load import Model
-from prelogit.search.driver import Together
+from prelogit.search.together import Together
 from prelogit.text import encode
 from tests.benchmarks.conftest import Run
 

@@ -11,8 +11,9 @@ from prelogit.core.errors import LeaseLostError, MemoryShortError, RewardUnavail
 from prelogit.core.records import Candidate, Iteration
 from prelogit.methods import METHODS
 from prelogit.search.course import Outcome, Scored, Search
-from prelogit.search.driver import Together, Verdict, run
+from prelogit.search.driver import Verdict, run
 from prelogit.search.plan import Choice, Plan, Question, Rollouts, SearchId, Shape
+from prelogit.search.together import Together
 from prelogit.wire.params import AISP, BestOfN
 
 

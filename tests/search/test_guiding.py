@@ -12,7 +12,7 @@ from prelogit.core.errors import LeaseLostError, RewardAnswerError
 from prelogit.core.records import Candidate, Iteration
 from prelogit.methods import METHODS
 from prelogit.search.course import Outcome, Scored, Search
-from prelogit.search.driver import Together, Verdict, run
+from prelogit.search.driver import Verdict, run
 from prelogit.search.guiding import Weighed
 from prelogit.search.plan import (
     Choice,
@@ -25,6 +25,7 @@ from prelogit.search.plan import (
     Shape,
     TopK,
 )
+from prelogit.search.together import Together
 from prelogit.wire.jobs import Stop
 from prelogit.wire.params import BestOfN
 

@@ -1,0 +1,12 @@
+"""What a worker tells its own reward service beside a request, so that their logs can be read together."""
+
+from __future__ import annotations
+
+from prelogit.telemetry.baggage import packed
+from prelogit.telemetry.place import here
+
+
+def outgoing_headers() -> dict[str, str]:
+    """Headers for a request that is sent from here. Not for servers of others: they tell job ids."""
+    baggage = packed(here())
+    return {"baggage": baggage} if baggage else {}
