@@ -36,6 +36,8 @@ def make_producer(url: str) -> Celery:
     """A Celery application that only sends; it connects when it first has to."""
     producer = Celery("prelogit.gateway", broker=url, set_as_current=False)
     producer.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
         task_ignore_result=True,
         task_publish_retry=False,
         broker_connection_retry_on_startup=True,

@@ -37,7 +37,7 @@ def model_folder(name: str, *, home: Path | str | None = None) -> str:
 def _load(folder: str) -> Any:
     from transformers import PreTrainedTokenizerFast
 
-    return PreTrainedTokenizerFast.from_pretrained(folder)
+    return PreTrainedTokenizerFast.from_pretrained(folder, trust_remote_code=False)
 
 
 def load_tokenizer(name: str, *, home: Path | str | None = None) -> Any:

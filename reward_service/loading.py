@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import assert_never
 
+from prelogit.core.trust import Trust
 from prelogit.rewards.hosted.derived import locked
 from prelogit.rewards.hosted.length_penalty import with_length_penalty
 from prelogit.rewards.hosted.reward import HostedReward
@@ -15,11 +16,13 @@ from reward_service.specs import (
     EnsembleSpec,
     FunctionSpec,
     HeadSpec,
+    Loaded,
     SafetySpec,
     Spec,
     YesNoSpec,
 )
 
+TRUSTS = ("pickle_weights", "trust_remote_code")
 WITHOUT_TORCH = (FunctionSpec, SafetySpec, EnsembleSpec)
 # A function may read what its source does not tell: a file, the clock. An ensemble's members remember.
 NOT_REMEMBERED = (FunctionSpec, EnsembleSpec)
@@ -50,7 +53,9 @@ def load(
 
 
 def _load(spec: Spec, members: Mapping[str, HostedReward]) -> HostedReward:
-    options = spec.model_dump(exclude={"kind", "length_penalty"})
+    options = spec.model_dump(exclude={"kind", "length_penalty", *TRUSTS})
+    if isinstance(spec, Loaded):
+        options["trust"] = Trust(spec.pickle_weights, spec.trust_remote_code)
     match spec:
         case EmbeddingSpec():
             from prelogit.rewards.hosted.embedding import load_embedding

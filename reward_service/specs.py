@@ -34,7 +34,15 @@ class _Spec(_Strict):
     length_penalty: Annotated[LengthPenalty | None, Field(repr=False)] = None
 
 
-class EmbeddingSpec(_Spec):
+class Loaded(_Spec):
+    """A reward with a model. pickle_weights: read weights that are not in safetensors, and may run
+    code. trust_remote_code: run the code that the model brings."""
+
+    pickle_weights: Annotated[bool, Field(repr=False)] = False
+    trust_remote_code: Annotated[bool, Field(repr=False)] = False
+
+
+class EmbeddingSpec(Loaded):
     """10 x cosine of sentence embeddings. model: None is the packaged all-MiniLM-L6-v2."""
 
     kind: Literal["embedding"]
@@ -44,7 +52,7 @@ class EmbeddingSpec(_Spec):
     max_tokens: Tokens | None = None
 
 
-class ClassifierSpec(_Spec):
+class ClassifierSpec(Loaded):
     """The raw logit of a sequence classifier. label: which one, or ``{which: weight}``."""
 
     kind: Literal["classifier"]
@@ -57,7 +65,7 @@ class ClassifierSpec(_Spec):
     chat_template: Text | None = None
 
 
-class HeadSpec(_Spec):
+class HeadSpec(Loaded):
     """A reward model with a head of its own: ``ultrarm``, ``eurus``, or ``module:Class``."""
 
     kind: Literal["head"]
@@ -77,7 +85,7 @@ class FunctionSpec(_Spec):
     path: Text
 
 
-class YesNoSpec(_Spec):
+class YesNoSpec(Loaded):
     """The logit of yes less that of no, by a language model that is asked about the response."""
 
     kind: Literal["yes-no"]

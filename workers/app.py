@@ -11,8 +11,9 @@ def make_app(redis_url: str, queue: str) -> Celery:
     """An application without tasks that knows one queue; it connects when its worker starts."""
     app = Celery("prelogit", broker=redis_url, set_as_current=False)
     app.conf.update(
-        accept_content=["json"],
+        accept_content=["json"],  # a pickled message could run code here
         task_serializer="json",
+        result_serializer="json",
         task_default_queue=queue,
         task_ignore_result=True,
         task_acks_late=False,

@@ -12,6 +12,7 @@ from prelogit.core.device_map import DeviceMap
 from prelogit.core.errors import ModelError
 from prelogit.core.memory import MemoryPlan
 from prelogit.core.records import ModelRef
+from prelogit.core.trust import Trust
 from prelogit.engine.decoder import Decoder, PlainDecoder
 from prelogit.engine.embedded import ensure
 from prelogit.engine.engine import Engine
@@ -100,6 +101,8 @@ def load_model(
     memory_gb: float | None = None,
     device_map: DeviceMap | None = None,
     tensor_parallel: int = 1,
+    pickle_weights: bool = False,
+    trust_remote_code: bool = False,
     home: Path | str | None = None,
 ) -> Model:
     """Load a model by alias, Hugging Face id or folder.
@@ -117,6 +120,8 @@ def load_model(
              "sequential", or the device of each module.
              tensor_parallel: k > 1 splits each layer among k GPUs, ``device`` and those after it,
              each in a process of its own. Under torchrun only rank 0 comes back from here.
+             pickle_weights: read weights that are not in safetensors, and may run code.
+             trust_remote_code: run the code that the model brings.
     Raises:  ModelError: says what is wrong and the cure.
     """
     if attention not in get_args(Attention):
@@ -134,6 +139,7 @@ def load_model(
     if name == EMBEDDED:
         ensure(name, home)
     folder = model_folder(name, home=home)
+    trust = Trust(pickle_weights, trust_remote_code)
     how: dict[str, Any] = {
         "attention": attention,
         "graphs": graphs,
@@ -142,7 +148,7 @@ def load_model(
     }
 
     def load(more: dict[str, Any]) -> Model:
-        module, tokenizer = read_model(name, folder, attention, options | more)
+        module, tokenizer = read_model(name, folder, attention, options | more, trust)
         if device_map is None and not more:
             module = module.to(where)
         return prepare(name, module, tokenizer, context=context_length(name, home=home), **how)
@@ -154,6 +160,8 @@ def load_model(
         "device": device,
         "dtype": dtype,
         "tensor_parallel": tensor_parallel,
+        "pickle_weights": pickle_weights,
+        "trust_remote_code": trust_remote_code,
         "home": None if home is None else str(home),
         **how,
     }

@@ -32,6 +32,8 @@ IN_WORDS = {
     "PRELOGIT_REWARD_URLS": {"()", "None"},
     "PRELOGIT_REWARD_TOKENIZERS": {"()", "None"},
     "PRELOGIT_WEBHOOK_URLS": {"('*',)"},
+    "PRELOGIT_PICKLE_WEIGHTS": {"()"},
+    "PRELOGIT_TRUST_REMOTE_CODE": {"()"},
     "PRELOGIT_REWARDS": {"(EmbeddingSpec(name='relevance', description=None, kind='embedding', "
                          "model=None, device='auto', dtype='float32', max_tokens=None),)"},
 }  # fmt: skip

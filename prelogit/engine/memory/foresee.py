@@ -36,10 +36,12 @@ def foresee(
     where = find_device(device)
     kind = find_dtype(dtype, where, home_folder(home))
     try:
-        config = AutoConfig.from_pretrained(model_folder(name, home=home))
+        config = AutoConfig.from_pretrained(model_folder(name, home=home), trust_remote_code=False)
         with torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            module: Any = AutoModelForCausalLM.from_config(config, dtype=kind)  # type: ignore[no-untyped-call]
+            module: Any = AutoModelForCausalLM.from_config(
+                config, dtype=kind, trust_remote_code=False
+            )  # type: ignore[no-untyped-call]
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"the model {name!r} has no configuration that can be read") from error
     build = build_of(config.get_text_config().to_dict())

@@ -138,7 +138,7 @@ END = 0
 
 def check_plan(folder: str, size: int) -> None:
     """Raises: ModelError: transformers cannot split this model into so many parts."""
-    config = AutoConfig.from_pretrained(folder).get_text_config()
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False).get_text_config()
     plan = config.base_model_tp_plan or {}
     if not plan:
         raise ModelError(

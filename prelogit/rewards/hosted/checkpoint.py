@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 from prelogit.core.errors import ModelError
+from prelogit.core.trust import UNTRUSTED, Trust
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -49,11 +50,14 @@ def _is_path(name: str) -> bool:
     return name.startswith(("/", ".", "~")) or Path(name).is_dir()
 
 
-def load_checkpoint(auto: Any, name: str, *, device: str, dtype: Dtype) -> Checkpoint:
+def load_checkpoint(
+    auto: Any, name: str, *, device: str, dtype: Dtype, trust: Trust = UNTRUSTED
+) -> Checkpoint:
     """Model and tokenizer.
 
     Args:   auto: a transformers ``AutoModel…`` class. name: a folder or a hub id.
             dtype: ``auto`` is float32 on CPU and the checkpoint's own elsewhere.
+            trust: what its files may do.
     Raises: ModelError: not found, not readable, or of another shape than its configuration.
     """
     from transformers import AutoTokenizer
@@ -68,10 +72,15 @@ def load_checkpoint(auto: Any, name: str, *, device: str, dtype: Dtype) -> Check
     wanted = "float32" if dtype == "auto" and where.type == "cpu" else dtype
     try:
         with _no_progress_bar():
-            model, loading = auto.from_pretrained(source, dtype=wanted, output_loading_info=True)
-            tokenizer = AutoTokenizer.from_pretrained(source)
+            model, loading = auto.from_pretrained(
+                source, dtype=wanted, output_loading_info=True, **trust.of_weights
+            )
+            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust.remote_code)
         model = model.to(where)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        untrusted = trust.needed(f"the reward model {shown(name)!r}", error)
+        if untrusted is not None:
+            raise ModelError(untrusted) from error
         raise ModelError(
             f"the reward model {shown(name)!r} cannot be loaded ({type(error).__name__}): give a "
             "Hugging Face id that this machine can reach or has in its cache, or a local folder "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prelogit.core.trust import UNTRUSTED, Trust
 from prelogit.rewards.hosted.checkpoint import Dtype, load_checkpoint, shown
 from prelogit.rewards.hosted.forward import Reader
 from prelogit.rewards.hosted.labels import Label, pick_columns
@@ -21,6 +22,7 @@ def load_classifier(
     truncation: Truncation = "left",
     chat_template: str | None = None,
     description: str | None = None,
+    trust: Trust = UNTRUSTED,
 ) -> HostedReward:
     """A reward from any sequence classifier of Hugging Face.
 
@@ -29,12 +31,15 @@ def load_classifier(
             max_tokens: most tokens of an item, None for the model's own limit.
             truncation: what becomes of a longer one.
             chat_template: Jinja text in place of the tokenizer's own.
+            trust: what the model's files may do.
     Raises: ModelError: cannot be loaded, its head is not in the checkpoint, its label is not
             chosen, or its scores change with the batch. Each names the cure.
     """
     from transformers import AutoModelForSequenceClassification
 
-    loaded = load_checkpoint(AutoModelForSequenceClassification, model, device=device, dtype=dtype)
+    loaded = load_checkpoint(
+        AutoModelForSequenceClassification, model, device=device, dtype=dtype, trust=trust
+    )
     cure = "name a trained reward model (AutoModelForSequenceClassification), not a language model"
     refuse_missing_weights(loaded, model, cure)
     if chat_template is not None:

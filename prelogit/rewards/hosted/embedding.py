@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from prelogit.core.errors import ModelError
+from prelogit.core.trust import UNTRUSTED, Trust
 from prelogit.rewards.hosted.checkpoint import (
     Dtype,
     checkpoint_file,
@@ -91,11 +92,13 @@ def load_embedding(
     dtype: Dtype = "float32",
     max_tokens: int | None = None,
     description: str | None = None,
+    trust: Trust = UNTRUSTED,
 ) -> HostedReward:
     """A reward from -10 (opposite) over 0 (unrelated) to 10 (the same text).
 
     Args:   model: a folder or hub id; None is the packaged all-MiniLM-L6-v2 (English).
             max_tokens: most tokens of a text, None for the model's own setting.
+            trust: what the model's files may do.
     Raises: ModelError: the model cannot be had, or is no plain sentence embedding.
     """
     source = packaged_model() if model is None else model
@@ -104,7 +107,9 @@ def load_embedding(
     if plain and pick_device(device).type == "cpu":
         embedder = packaged_embedder()
     else:
-        embedder = load_embedder(source, device=device, dtype=dtype, max_tokens=max_tokens)
+        embedder = load_embedder(
+            source, device=device, dtype=dtype, max_tokens=max_tokens, trust=trust
+        )
     settings = {
         "kind": "embedding",
         "scale": SCALE,
@@ -132,14 +137,21 @@ def count_tokens(embedder: Embedder, texts: Sequence[str]) -> list[int]:
     return [len(row) for row in rows]
 
 
-def load_embedder(source: str, *, device: str, dtype: Dtype, max_tokens: int | None) -> Embedder:
+def load_embedder(
+    source: str,
+    *,
+    device: str,
+    dtype: Dtype,
+    max_tokens: int | None,
+    trust: Trust = UNTRUSTED,
+) -> Embedder:
     """Model, tokenizer, and how the model's own files say to pool and to cut.
 
     Raises: ModelError: cannot be loaded, misses weights, or has parts beyond pooling.
     """
     from transformers import AutoModel
 
-    loaded = load_checkpoint(AutoModel, source, device=device, dtype=dtype)
+    loaded = load_checkpoint(AutoModel, source, device=device, dtype=dtype, trust=trust)
     pooling = _pooling(source)
     # Sentence embeddings pool themselves: their checkpoints may lack the unused pooler.
     missing = sorted(key for key in loaded.missing if not key.startswith("pooler."))

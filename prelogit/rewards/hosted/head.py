@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from prelogit.core.errors import ModelError
+from prelogit.core.trust import UNTRUSTED, Trust
 from prelogit.rewards.hosted.checkpoint import Dtype, load_checkpoint, shown
 from prelogit.rewards.hosted.forward import Reader
 from prelogit.rewards.hosted.importing import import_attribute
@@ -35,6 +36,7 @@ def load_head(
     truncation: Truncation = "left",
     chat_template: str | None = None,
     description: str | None = None,
+    trust: Trust = UNTRUSTED,
 ) -> HostedReward:
     """A reward from a checkpoint and the class that reads it.
 
@@ -43,11 +45,12 @@ def load_head(
             max_tokens: most tokens of an item, None for the model's own limit.
             truncation: what becomes of a longer one.
             chat_template: Jinja text in place of the class's (``chat_template``) or tokenizer's.
+            trust: what the model's files may do.
     Raises: ModelError: no such class, it cannot be loaded, weights are not in the checkpoint,
             or its scores change with the batch.
     """
     kind = import_head(head)
-    loaded = load_checkpoint(kind, model, device=device, dtype=dtype)
+    loaded = load_checkpoint(kind, model, device=device, dtype=dtype, trust=trust)
     cure = f"name a checkpoint that was saved by the class {head}, or its class"
     refuse_missing_weights(loaded, model, cure)
     template = chat_template or getattr(kind, "chat_template", None)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from prelogit.core.trust import UNTRUSTED, Trust
 from prelogit.rewards.hosted.checkpoint import Dtype, length_limit, load_checkpoint, shown
 from prelogit.rewards.hosted.forward import Reader
 from prelogit.rewards.hosted.question import QUESTION, Words, find_words, question_renderer
@@ -35,6 +36,7 @@ def load_yes_no(
     truncation: Truncation = "left",
     chat_template: str | None = None,
     description: str | None = None,
+    trust: Trust = UNTRUSTED,
 ) -> HostedReward:
     """A reward from any causal language model.
 
@@ -42,12 +44,13 @@ def load_yes_no(
             it, in that order; None is a question about helpfulness.
             yes, no: the replies that are weighed against each other, one token each.
             max_tokens: most tokens of question, conversation and response together.
+            trust: what the model's files may do.
     Raises: ModelError: cannot be loaded, the words are not one token each, or its scores change
             with the batch.
     """
     from transformers import AutoModelForCausalLM
 
-    loaded = load_checkpoint(AutoModelForCausalLM, model, device=device, dtype=dtype)
+    loaded = load_checkpoint(AutoModelForCausalLM, model, device=device, dtype=dtype, trust=trust)
     refuse_missing_weights(loaded, model, "name a whole language model")
     if chat_template is not None:
         loaded.tokenizer.chat_template = chat_template
