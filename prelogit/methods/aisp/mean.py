@@ -31,7 +31,7 @@ from torch import Tensor
 from prelogit.core.errors import InputError
 from prelogit.core.records import Iteration, Trace
 from prelogit.methods.aisp.horizon import Best, better, horizon, span, updates
-from prelogit.methods.aisp.weights import lambda_with, weights
+from prelogit.methods.aisp.weights import lambda_with, weights_or_even
 from prelogit.metrics.ess import effective_sample_size
 from prelogit.metrics.kl import gaussian_kl, squared_norm
 from prelogit.noise import path_normal
@@ -94,10 +94,10 @@ def tell(
     """Move U towards the samples that were rewarded; the last round moves nothing."""
     final = state.k + 1 == params.rounds
     lambda_ = choose_lambda(rewards, rollouts.u_dot_noise, params, state.sigma2)
-    w = weights(
+    w = weights_or_even(
         rewards,
         rollouts.u_dot_noise,
-        lambda_=1.0 if lambda_ is None else lambda_,
+        lambda_=lambda_,
         alpha=params.alpha,
         sigma2=state.sigma2,
     )

@@ -31,7 +31,7 @@ from torch import Tensor
 from prelogit.core.errors import InputError
 from prelogit.core.records import Iteration, Parent, Population
 from prelogit.methods.aisp.revision import Revision, revise, temperatures
-from prelogit.methods.aisp.weights import finite, lambda_with, weights
+from prelogit.methods.aisp.weights import finite, lambda_with, weights_or_even
 from prelogit.metrics.ess import effective_sample_size
 from prelogit.search.plan import Info, NoiseKey, Plan, Revise, Rollouts, Shape
 from prelogit.wire.params import AISP
@@ -86,13 +86,12 @@ def tell(
         lambda_ = lambda_with(wanted, reward, tilt, alpha=params.alpha, sigma2=1.0)
     else:
         lambda_ = params.lambda_
-    heat = 1.0 if lambda_ is None else lambda_
-    w = weights(reward, tilt, lambda_=heat, alpha=params.alpha, sigma2=1.0)
+    w = weights_or_even(reward, tilt, lambda_=lambda_, alpha=params.alpha, sigma2=1.0)
     population = tuple(
         one.model_copy(update={"weight": weight})
         for one, weight in zip(best, w.tolist(), strict=True)
     )
-    own = weights(rewards, -prior, lambda_=heat, alpha=params.alpha, sigma2=1.0)
+    own = weights_or_even(rewards, -prior, lambda_=lambda_, alpha=params.alpha, sigma2=1.0)
     noisy = rollouts.revised.sigma2[rollouts.revised.sigma2 > 0]
     info = Info(
         weights=tuple(own.tolist()),

@@ -32,6 +32,21 @@ def weights(
     return torch.softmax((r - r.max()) / lambda_ - tilt, dim=0)
 
 
+def weights_or_even(
+    rewards: Tensor, u_dot_v: Tensor, *, lambda_: float | None, alpha: float, sigma2: float
+) -> Tensor:
+    """``weights``; where no lambda could be chosen, all that have the best reward weigh the same.
+
+    The reward told nothing apart then, and the prior's small say alone shall not steer.
+    Shapes and errors as of ``weights``.
+    """
+    if lambda_ is not None:
+        return weights(rewards, u_dot_v, lambda_=lambda_, alpha=alpha, sigma2=sigma2)
+    r = finite(torch.as_tensor(rewards, dtype=torch.float64))
+    best = (r == r.max()).double()
+    return best / best.sum()
+
+
 def finite(rewards: Tensor) -> Tensor:
     """The same rewards. Raises: RewardAnswerError: one of them is no finite number."""
     if not bool(torch.isfinite(rewards).all()):

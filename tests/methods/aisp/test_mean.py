@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from prelogit.core.errors import RewardAnswerError
 from prelogit.core.records import Iteration, Seconds
 from prelogit.methods.aisp import mean as aisp
+from prelogit.methods.aisp import weights
 from prelogit.metrics.ess import effective_sample_size
 from prelogit.metrics.kl import gaussian_kl
 from prelogit.noise import standard_normal
@@ -36,7 +37,7 @@ def test_weights_are_equation_18(
     pair: tuple[list[float], list[float]], lambda_: float, alpha: float, sigma2: float
 ) -> None:
     r, dot = tensors(pair)
-    w = aisp.weights(r, dot, lambda_=lambda_, alpha=alpha, sigma2=sigma2)
+    w = weights(r, dot, lambda_=lambda_, alpha=alpha, sigma2=sigma2)
     exponent = np.array(pair[0]) / lambda_ - (1 - alpha) / sigma2 * np.array(pair[1])
     want = np.exp(exponent - exponent.max())
     want /= want.sum()
@@ -51,15 +52,15 @@ def test_weights_do_not_change_when_a_constant_is_added(
 ) -> None:
     r, dot = tensors(pair)
     options = {"lambda_": lambda_, "alpha": 0.99, "sigma2": 0.5}
-    a = aisp.weights(r, dot, **options)
-    b = aisp.weights(r + constant, dot, **options)
+    a = weights(r, dot, **options)
+    b = weights(r + constant, dot, **options)
     assert torch.allclose(a, b, rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_reward_that_is_no_number_never_enters_the_softmax(bad: float) -> None:
     with pytest.raises(RewardAnswerError, match="finite"):
-        aisp.weights(torch.tensor([1.0, bad]), torch.zeros(2), lambda_=1.0, alpha=0.9, sigma2=0.5)
+        weights(torch.tensor([1.0, bad]), torch.zeros(2), lambda_=1.0, alpha=0.9, sigma2=0.5)
 
 
 @given(
@@ -75,7 +76,7 @@ def test_auto_lambda_follows_the_scale_of_the_reward(values: list[int], scale: f
     other = aisp.choose_lambda(r * scale, dot, params, 0.5)
     assert one is not None
     assert other == pytest.approx(one * scale, rel=1e-6)
-    w = aisp.weights(r, dot, lambda_=one, alpha=params.alpha, sigma2=0.5)
+    w = weights(r, dot, lambda_=one, alpha=params.alpha, sigma2=0.5)
     ties = int((r == r.max()).sum())
     assert effective_sample_size(w) == pytest.approx(max(0.3 * len(r), ties), rel=0.02)
 
@@ -98,18 +99,22 @@ def play(
         rewards = torch.randn(n, generator=generator, dtype=torch.float64)
         assert isinstance(plan.control, Gaussian)
         dot = torch.tensor([float((plan.control.mean * v).sum()) for v in noises(plan.control, n)])
-        rollouts = Rollouts(
-            torch.zeros(n, 6, dtype=torch.long),
-            torch.full((n,), 6),
-            torch.zeros(n, dtype=torch.bool),
-            dot.double(),
-            0.0,
-            0.0,
-        )
-        state, info = aisp.tell(state, rollouts, rewards, params)
+        state, info = aisp.tell(state, rollouts_with(dot), rewards, params)
         rows.append(row(len(rows) + 1, rewards, info))
         states.append(state)
     return rows, states
+
+
+def rollouts_with(dot: torch.Tensor) -> Rollouts:
+    n = len(dot)
+    return Rollouts(
+        torch.zeros(n, 6, dtype=torch.long),
+        torch.full((n,), 6),
+        torch.zeros(n, dtype=torch.bool),
+        dot.double(),
+        0.0,
+        0.0,
+    )
 
 
 def noises(control: Gaussian, n: int) -> list[torch.Tensor]:
@@ -234,3 +239,18 @@ def test_a_random_walk_is_said() -> None:
     assert any("random" in told for told in aisp.warn(walk, AISP.paper(n=16, iterations=6), SHAPE))
     kept, _ = play(AISP(proposal="mean", n=16, iterations=6))
     assert aisp.warn(kept, AISP(proposal="mean", n=16, iterations=6), SHAPE) == ()
+
+
+def test_rewards_that_tie_weigh_alike_also_where_the_prior_would_tell_them_apart() -> None:
+    params = AISP(proposal="mean", n=4, iterations=3, alpha=0.5)
+    state = aisp.init(params, SHAPE)
+    for rewards in (torch.tensor([0.0, 1.0, 2.0, 3.0]), torch.full((4,), 7.0)):
+        plan = aisp.ask(state, params)
+        assert plan is not None
+        assert isinstance(plan.control, Gaussian)
+        mean = plan.control.mean
+        dot = torch.tensor([float((mean * v).sum()) for v in noises(plan.control, 4)])
+        state, info = aisp.tell(state, rollouts_with(dot), rewards.double(), params)
+    assert len(set(dot.tolist())) == 4
+    assert info.weights == (0.25,) * 4
+    assert (info.ess, info.lambda_) == (4.0, None)

@@ -151,9 +151,9 @@ def test_rewards_that_tie_weigh_alike_and_it_is_said() -> None:
         same = torch.full((5,), 0.25, dtype=torch.float64)
         state, info = texts.tell(state, decoded(plan, len(rows)), same, params)
         rows.append(row(len(rows) + 1, same, info))
-    # alpha is all that tells them apart.
     alike = [1 / len(state.population)] * len(state.population)
-    assert [one.weight for one in state.population] == pytest.approx(alike, rel=1e-3)
+    assert [one.weight for one in state.population] == alike
+    assert [one.weights for one in rows] == [(0.2,) * 5] * 3
     assert rows[-1].lambda_ is None
     assert "tied in every round" in texts.warn(rows, params, SHAPE)[0]
 
