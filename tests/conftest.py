@@ -25,9 +25,14 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+from hypothesis import settings
 from psycopg import sql
 
 from db.session import make_engine, migrate
+
+# A slow machine is no failure: no test says how long it may take.
+settings.register_profile("prelogit", deadline=None)
+settings.load_profile("prelogit")
 
 START_SECONDS = 30.0
 PR_SET_PDEATHSIG = 1

@@ -186,7 +186,7 @@ def stored_of(rows: Rows, cuts: dict[str, int]) -> dict[str, Stored]:
     }
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.lists(st.integers(0, 10), min_size=4, max_size=4))
 def test_resumed_anywhere(model: Model, cuts: list[int]) -> None:
     whole, rows = search(model, {})

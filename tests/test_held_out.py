@@ -40,7 +40,7 @@ def aligned(model: Model, reward: Any = REWARD, **fields: Any) -> list[AlignedRe
     return align(model, PROMPTS, reward, **{**given, **fields})
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.sampled_from(METHODS), st.integers(0, 99), st.sampled_from(["best", "all"]), st.data())
 def test_it_never_steers(
     model: Model, method: Params, seed: int, keep: Any, data: st.DataObject

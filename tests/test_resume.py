@@ -70,7 +70,7 @@ def search(
     return results, rows
 
 
-@settings(max_examples=16, deadline=None)
+@settings(max_examples=16)
 @given(
     cuts=st.fixed_dictionaries({name: st.integers(0, 4) for name in PROMPTS}),
     of=st.sampled_from(get_args(Search)),

@@ -60,7 +60,7 @@ def _call(operation: Any, mode: GenerationMode, job_id: str) -> set[int]:
     """Calls an operation with generated input; half of the calls are about a job that exists."""
     statuses: set[int] = set()
 
-    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=12, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode), known=booleans())
     def check(case: Any, known: bool) -> None:
         if known and "job_id" in case.path_parameters:

@@ -97,9 +97,7 @@ ROWS = st.lists(
 )
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(rows=ROWS)
 def test_both_formats_bring_every_row_back(rows: list[dict[str, Any]], tmp_path: Path) -> None:
     assert write_rows(tmp_path / "a.jsonl", rows) == len(rows)

@@ -24,9 +24,7 @@ NAMES = st.from_regex(r"\A[^\x00-\x1f/\\?#\ud800-\udfff]{1,20}\Z")
 PROMPTS = st.lists(
     st.tuples(NAMES, TEXT), min_size=1, max_size=8, unique_by=lambda pair: pair[0]
 ).map(lambda pairs: [PromptItem(id=name, prompt=text) for name, text in pairs])
-IN_FOLDER = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40
-)
+IN_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 
 
 def write(path: Path, content: str | bytes) -> Path:

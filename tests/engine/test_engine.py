@@ -165,7 +165,7 @@ def test_plans_together_give_what_each_gives_alone(model: Model) -> None:
         assert_same(run(watched(model)[0], {search: plan}), {search: together[search]})
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.sets(st.integers(1, 30), max_size=2), st.integers(1, 16))
 @pytest.mark.parametrize("model", ["shared"], indirect=True)
 def test_running_out_of_memory_at_any_call_changes_nothing(

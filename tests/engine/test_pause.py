@@ -161,7 +161,7 @@ def test_a_question_tells_the_text_so_far_and_its_candidates() -> None:
     assert rollouts.decode_seconds > last.decode_seconds > 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     kind=st.sampled_from(KINDS),
     asked=st.lists(st.tuples(st.integers(0, 3), st.integers(1, 5)), min_size=1, max_size=3),
@@ -196,7 +196,7 @@ def test_whatever_shares_the_batch_and_however_long_answers_take(
         same(got[search], want)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(calls=st.sets(st.integers(1, 24), min_size=1, max_size=2), patience=st.integers(0, 4))
 @pytest.mark.parametrize("attention", ["auto", "eager"])
 def test_memory_that_runs_out_while_questions_are_open_changes_nothing(

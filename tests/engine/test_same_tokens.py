@@ -95,7 +95,7 @@ ASKED = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     kind=st.sampled_from(KINDS),
     plans=st.lists(ASKED, min_size=1, max_size=6, unique=True),
@@ -117,7 +117,7 @@ def test_whatever_shares_the_batch(
         assert torch.equal(got[asked].stopped, rollouts.stopped)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     kind=st.sampled_from(KINDS),
     plans=st.lists(ASKED, min_size=2, max_size=5, unique=True),

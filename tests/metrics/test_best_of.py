@@ -5,7 +5,7 @@ from itertools import combinations, pairwise
 from statistics import mean
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from prelogit.core.errors import InputError
@@ -14,7 +14,6 @@ from prelogit.metrics.best_of import best_of_first, expected_best
 rewards = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=8), st.data())
 def test_it_is_the_mean_over_all_picks(values: list[float], data: st.DataObject) -> None:
     m = data.draw(st.integers(1, len(values)))
@@ -22,7 +21,6 @@ def test_it_is_the_mean_over_all_picks(values: list[float], data: st.DataObject)
     assert expected_best(values, m) == pytest.approx(want, abs=1e-9)
 
 
-@settings(deadline=None)
 @given(rewards)
 def test_from_the_mean_to_the_maximum_and_never_down(values: list[float]) -> None:
     curve = [expected_best(values, m) for m in range(1, len(values) + 1)]
@@ -32,7 +30,6 @@ def test_from_the_mean_to_the_maximum_and_never_down(values: list[float]) -> Non
     assert all(b >= a - scale for a, b in pairwise(curve))
 
 
-@settings(deadline=None)
 @given(rewards, st.data())
 def test_the_order_of_the_samples_does_not_matter(values: list[float], data: st.DataObject) -> None:
     m = data.draw(st.integers(1, len(values)))
@@ -40,7 +37,6 @@ def test_the_order_of_the_samples_does_not_matter(values: list[float], data: st.
     assert expected_best(shuffled, m) == expected_best(values, m)
 
 
-@settings(deadline=None)
 @given(rewards, st.floats(-1e3, 1e3), st.floats(0.01, 100), st.data())
 def test_a_shifted_and_stretched_reward_gives_a_shifted_and_stretched_curve(
     values: list[float], shift: float, scale: float, data: st.DataObject
@@ -51,14 +47,12 @@ def test_a_shifted_and_stretched_reward_gives_a_shifted_and_stretched_curve(
     assert got == pytest.approx(want, rel=1e-9, abs=1e-6 * scale)
 
 
-@settings(deadline=None)
 @given(st.floats(-1e300, 1e300), st.integers(1, 2000), st.data())
 def test_rewards_that_tie_give_that_reward(value: float, count: int, data: st.DataObject) -> None:
     m = data.draw(st.integers(1, count))
     assert expected_best([value] * count, m) == value
 
 
-@settings(deadline=None)
 @given(st.integers(1, 3000), st.data())
 def test_whole_numbers_have_a_closed_form(n: int, data: st.DataObject) -> None:
     """The expected maximum of m of the numbers 1 to n is m (n + 1) / (m + 1)."""
@@ -83,7 +77,6 @@ def test_a_reward_that_is_not_finite_is_refused_by_name(bad: float) -> None:
         best_of_first([bad] * 4, [1])
 
 
-@settings(deadline=None)
 @given(rewards)
 def test_the_best_of_the_first_is_a_running_maximum(values: list[float]) -> None:
     counts = list(range(1, len(values) + 1))

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from prelogit.metrics.coherence import coherence
@@ -14,7 +14,6 @@ vectors = st.lists(st.floats(-100, 100), min_size=3, max_size=3).filter(
 )
 
 
-@settings(deadline=None)
 @given(vectors, vectors, st.floats(0.01, 100))
 def test_it_is_a_cosine(left: list[float], right: list[float], scale: float) -> None:
     a, b = torch.tensor(left).double(), torch.tensor(right).double()

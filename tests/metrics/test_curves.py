@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from prelogit.core.errors import InputError
@@ -39,7 +39,6 @@ def test_a_trace_becomes_a_curve_with_its_three_cost_axes() -> None:
     ]
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=6), max_size=8))
 def test_the_best_so_far_never_falls_and_ends_at_the_best_of_all(rounds: list[list[float]]) -> None:
     curve = reward_curve([row(k, rewards) for k, rewards in enumerate(rounds, start=1)])

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from prelogit.core.errors import RewardAnswerError, RewardUnavailableError
@@ -206,7 +206,6 @@ async def test_too_much_waiting_is_turned_away() -> None:
 
 
 @given(st.lists(st.lists(st.integers(0, 999), min_size=1, max_size=6), max_size=25), st.data())
-@settings(deadline=None)
 async def test_everyone_gets_their_own_scores(asked: list[list[int]], data: st.DataObject) -> None:
     numbers = Numbers()
     items, characters = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 60))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from prelogit.core.errors import InputError, RewardAnswerError
@@ -61,7 +61,6 @@ calls = st.lists(
 
 
 @given(calls, st.integers(1, 6))
-@settings(deadline=None)
 def test_the_answer_is_that_of_the_reward_whatever_was_asked_before(
     asked: list[list[tuple[str, str]]], items: int
 ) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from prelogit.core.records import Candidate
@@ -44,7 +44,6 @@ def search(keep: Keep, top_k: int, kept: tuple[Candidate, ...] = ()) -> Search:
     return Search(METHODS["aisp"], params, shape, keep=keep, top_k=top_k, kept=kept)
 
 
-@settings(deadline=None)
 @given(rounds, st.integers(1, 4))
 def test_the_best_that_are_kept_are_different_texts(drawn: Rounds, top_k: int) -> None:
     kept = run(search("best", top_k), drawn).kept
@@ -56,7 +55,6 @@ def test_the_best_that_are_kept_are_different_texts(drawn: Rounds, top_k: int) -
     assert all(best[c.text] == c.reward for c in kept)
 
 
-@settings(deadline=None)
 @given(rounds, st.integers(1, 4))
 def test_a_resumed_search_keeps_what_a_whole_one_keeps(drawn: Rounds, top_k: int) -> None:
     whole = run(search("best", top_k), drawn).kept

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from prelogit.core.guard import HeldOut
@@ -56,7 +56,6 @@ def run(what: Search, drawn: list[list[Drawn]], *, look: bool = True) -> Course:
     return course
 
 
-@settings(deadline=None)
 @given(rounds)
 def test_a_row_says_what_the_held_out_reward_sees(drawn: list[list[Drawn]]) -> None:
     rows = run(search("best", 1, Stop()), drawn).rows
@@ -75,7 +74,6 @@ def test_a_row_says_what_the_held_out_reward_sees(drawn: list[list[Drawn]]) -> N
         assert row.diversity == 1.0  # of the candidate with three tokens there is none
 
 
-@settings(deadline=None)
 @given(rounds, st.integers(1, 3), st.floats(0, 0.001) | st.none(), st.booleans(), st.data())
 def test_the_best_few_tell_as_much_as_all_also_after_a_break(
     drawn: list[list[Drawn]], top_k: int, kl: float | None, look: bool, data: st.DataObject

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from prelogit.core.guard import HeldOut
@@ -64,7 +64,6 @@ def test_the_first_round_always_runs() -> None:
     assert why_stop(stop, [], 4) is None
 
 
-@settings(deadline=None)
 @given(st.integers(1, 200), st.integers(1, 20))
 def test_a_budget_of_samples_is_used_up_and_not_exceeded(budget: int, n: int) -> None:
     """But for the first round, and for a rest that is smaller than a round."""

@@ -56,7 +56,7 @@ def test_replays_agree_with_the_shared_way_whoever_comes_and_goes(family: Any) -
     assert apart(play(graph, 38, EVENTS), play(shared, 38, EVENTS)) < 1e-5
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_any_course_of_events(data: Any) -> None:
     events: list[Join | Keep] = [Join(0, 2, 1)]  # never without a row

@@ -90,7 +90,7 @@ def test_the_plan_is_an_upper_bound_of_what_is_held(name: str) -> None:
         assert need / 4 < held.peak <= need + model.memory.footprint.fixed
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(
         st.tuples(st.integers(2, 20), st.integers(1, 90), st.integers(2, 12)),

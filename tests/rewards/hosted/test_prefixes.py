@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from prelogit.rewards.hosted.prefixes import MOST, Group, group_by_prefix
@@ -29,7 +29,6 @@ def best(rows: list[list[int]], worth: int) -> int:
 
 
 @given(rows_of_few_tokens, st.integers(1, 12))
-@settings(deadline=None)
 def test_groups_hold_every_row_once_and_save_the_most(rows: list[list[int]], worth: int) -> None:
     groups = group_by_prefix(rows, [len(row) - 1 for row in rows], worth=worth)
     assert sorted(place for group in groups for place in group.places) == list(range(len(rows)))

@@ -117,7 +117,7 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("name", CONFIGS)
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_scores_are_those_of_each_row_alone(name: str, data: st.DataObject) -> None:
     """Conversations of several lengths and one template, any number of responses, in any order."""
     template = data.draw(tokens)
