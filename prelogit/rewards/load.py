@@ -15,7 +15,7 @@ from prelogit.rewards.servers.options import known_options
 from prelogit.rewards.servers.protocols import PROTOCOLS
 from prelogit.rewards.servers.reward import ServerReward
 from prelogit.rewards.service import ServiceReward
-from prelogit.wire.server_text import server_in
+from prelogit.wire.server_text import options_in, server_in
 
 NAMED = {"relevance": relevance}
 
@@ -48,7 +48,8 @@ def load_reward(name: str | Callable[..., Any], /, **options: Any) -> Score:
             )
         return _behind(server.url, **{**server.options, **options, "protocol": server.protocol})
     if name.lower().startswith(("http://", "https://")):
-        return _behind(name, **options)
+        told = options_in(name)
+        return _behind(told.url, **{**told.options, **options})
     if "protocol" in options:
         raise InputError(
             "a protocol is that of a server: give its URL, which looks like http://127.0.0.1:8000",

@@ -26,6 +26,14 @@ class Server(NamedTuple):
         return f"Server({self.protocol!r})"  # a password may stand in the URL
 
 
+class Located(NamedTuple):
+    url: str  # without the query
+    options: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return "Located()"  # a password may stand in the URL
+
+
 def server_in(name: str) -> Server | None:
     """What a string of that form says; None: it has another form.
 
@@ -35,12 +43,22 @@ def server_in(name: str) -> Server | None:
     if found is None:
         return None
     protocol, url = found.groups()
+    return Server(protocol, *options_in(url))
+
+
+def options_in(url: str) -> Located:
+    """A URL without its query, which tells options.
+
+    Raises: InputError: an option's value cannot be one.
+    """
     try:
         parts = urlsplit(url)
     except ValueError:
-        return Server(protocol, url, {})  # refused where the URL is read
-    options = {key: _value(key, text) for key, text in parse_qsl(parts.query)}
-    return Server(protocol, urlunsplit(parts._replace(query="")), options)
+        return Located(url, {})  # refused where the URL is read
+    options = {
+        key: _value(key, text) for key, text in parse_qsl(parts.query, keep_blank_values=True)
+    }
+    return Located(urlunsplit(parts._replace(query="")), options)
 
 
 def _value(key: str, text: str) -> Any:

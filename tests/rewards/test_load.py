@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from prelogit.core.errors import InputError
+from prelogit.core.errors import InputError, RewardUnavailableError
 from prelogit.rewards.load import load_reward
 from prelogit.rewards.servers.reward import ServerReward
 from prelogit.rewards.service import ServiceReward
@@ -29,6 +29,16 @@ def test_a_bare_url_is_our_own_service(made: Any) -> None:
     assert isinstance(made, ServiceReward)
     assert made.name == "short"
     assert load_reward(made) is made
+
+
+async def test_a_bare_url_has_options_too() -> None:
+    reward = load_reward("http://127.0.0.1:9?patience_seconds=0&timeout_seconds=2.5#short")
+    assert reward.name == "short"
+    with pytest.raises(RewardUnavailableError, match="did not answer"):
+        await reward(ASKED, ["x"])
+    told = load_reward("http://127.0.0.1:9?text=plain", protocol="tei")
+    assert isinstance(told, ServerReward)
+    assert told.settings.text == "plain"
 
 
 async def test_one_string_says_protocol_model_and_options(
@@ -69,6 +79,9 @@ def test_values_in_one_string() -> None:
         ("tei+http://h?activation=yes", {}, "activation", "true or false"),
         ("judge+http://h?body={}#m", {}, "body", "as an argument"),
         ("tei+http://h?lable=good", {}, "lable", "did you mean 'label'?"),
+        ("http://h?patience=1", {}, "patience", "did you mean 'patience_seconds'?"),
+        ("http://h?patience=", {}, "patience", "did you mean 'patience_seconds'?"),
+        ("http://h?patience_seconds=soon#x", {}, "patience_seconds", "a number"),
         ("tei+http://", {}, "reward", "must look like"),
         ("tei+http://[h", {}, "reward", "must look like"),
         ("127.0.0.1:8000", {"protocol": "tei"}, "reward", "give its URL"),
