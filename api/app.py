@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from api import errors, openapi
+from api import errors, headers, openapi
 from api.catalog.models import ModelText
 from api.catalog.rewards import RewardCatalog
 from api.catalog.routes import router as catalog
@@ -59,6 +59,12 @@ def create_app(settings: Settings) -> FastAPI:
     figures = request_figures(app.state.registry, "prelogit_gateway")
     app.add_middleware(Measured, figures=figures)  # after the errors: it sees their answers too
     app.add_middleware(Identified)
+    headers.install(
+        app,
+        origins=settings.cors_origins,
+        hosts=settings.allowed_hosts,
+        hsts_seconds=settings.hsts_seconds,
+    )
     openapi.install(app)
     return app
 

@@ -110,7 +110,8 @@ class LastResort:
             await _unexpected(Request(scope), error)(scope, receive, send)
 
 
-def _answer(error: ProblemError) -> JSONResponse:
+def answer_of(error: ProblemError) -> JSONResponse:
+    """The answer that this problem is."""
     return JSONResponse(
         {**error.problem.model_dump(mode="json"), **error.extra},
         status_code=error.problem.status,
@@ -121,16 +122,16 @@ def _answer(error: ProblemError) -> JSONResponse:
 
 def _problem(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ProblemError)  # noqa: S101  (registered for this type)
-    return _answer(error)
+    return answer_of(error)
 
 
 def _on_purpose(request: Request, error: Exception) -> JSONResponse:
     match error:
         case InputError():
-            return _answer(invalid(error.field or "body", str(error)))
+            return answer_of(invalid(error.field or "body", str(error)))
         case StoreError() | ModelError() | RewardError():
             log.warning("%s %s: %s", request.method, request.url.path, error)
-            return _answer(ProblemError(503, str(error), headers={"Retry-After": "5"}))
+            return answer_of(ProblemError(503, str(error), headers={"Retry-After": "5"}))
         case _:
             return _unexpected(request, error)
 
@@ -139,7 +140,7 @@ def _parameters(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101  (registered for this type)
     # A location begins with query, path or header, which the client did not write.
     inside = [{**one, "loc": one["loc"][1:]} for one in error.errors()]
-    return _answer(refused(field_problems(inside, {})))
+    return answer_of(refused(field_problems(inside, {})))
 
 
 def _http(request: Request, error: Exception) -> JSONResponse:
@@ -150,18 +151,18 @@ def _http(request: Request, error: Exception) -> JSONResponse:
     elif error.status_code == 405:
         offered = (error.headers or {}).get("Allow", "other methods")
         detail = f"{request.method} is not offered at this address: use {offered}"
-    return _answer(ProblemError(error.status_code, detail, headers=error.headers))
+    return answer_of(ProblemError(error.status_code, detail, headers=error.headers))
 
 
 def _store(request: Request, error: Exception) -> JSONResponse:
     log.error("%s %s: the store failed: %s", request.method, request.url.path, type(error).__name__)
     detail = "the store does not answer: try again; /health/ready says more"
-    return _answer(ProblemError(503, detail, headers={"Retry-After": "5"}))
+    return answer_of(ProblemError(503, detail, headers={"Retry-After": "5"}))
 
 
 def _unexpected(request: Request, error: Exception) -> JSONResponse:
     number = uuid.uuid4().hex[:12]
     log.error("incident %s at %s %s", number, request.method, request.url.path, exc_info=error)
-    return _answer(
+    return answer_of(
         ProblemError(500, f"the gateway failed at this request; its log tells why at {number}")
     )

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from api.headers import HostNames, Origins
 from prelogit.egress.signing import SigningSecrets
 from prelogit.egress.urls import AllowedUrls
 from prelogit.rewards.allowed import RewardKeys, RewardUrls
@@ -25,6 +26,8 @@ class Settings(BaseSettings):
     reward_urls: beginnings of the URLs of reward servers that jobs may name; reward_keys: which keys
     go to which of them.
     reward_tokenizers: ids and folders of the tokenizers that jobs may name for such servers.
+    cors_origins: of pages that may read answers; allowed_hosts: names that are answered to, none: any.
+    hsts_seconds: how long browsers are to use https alone, None: not told.
     webhook_urls: beginnings of the URLs that jobs may have told; webhook_secrets: what signs it, by name.
     webhook_timeout_seconds: of one post; webhook_hours: how long after an event it is tried.
     max_samples: most candidates of one prompt, for the method and for each baseline.
@@ -50,6 +53,9 @@ class Settings(BaseSettings):
     reward_urls: RewardUrls = ()
     reward_keys: RewardKeys = {}
     reward_tokenizers: RewardTokenizers = ()
+    cors_origins: Origins = ()
+    allowed_hosts: HostNames = ()
+    hsts_seconds: Annotated[int, Field(ge=0)] | None = None
     webhook_urls: AllowedUrls = ("*",)
     webhook_secrets: SigningSecrets = {}
     webhook_timeout_seconds: Annotated[float, Field(gt=0, le=300)] = 10.0

@@ -33,6 +33,8 @@ IN_WORDS = {
     "PRELOGIT_REWARD_TOKENIZERS": {"()", "None"},
     "PRELOGIT_WEBHOOK_URLS": {"('*',)"},
     "PRELOGIT_PICKLE_WEIGHTS": {"()"},
+    "PRELOGIT_CORS_ORIGINS": {"()"},
+    "PRELOGIT_ALLOWED_HOSTS": {"()"},
     "PRELOGIT_TRUST_REMOTE_CODE": {"()"},
     "PRELOGIT_REWARDS": {"(EmbeddingSpec(name='relevance', description=None, kind='embedding', "
                          "model=None, device='auto', dtype='float32', max_tokens=None),)"},
