@@ -105,15 +105,17 @@ def count(said: object) -> int:
     return said if type(said) is int and said >= 0 else 0
 
 
-def refuse_probabilities(rows: Sequence[object]) -> None:
-    """Some versions apply a softmax although raw numbers are asked for; that is seen in its sum.
+def refuse_probabilities(
+    rows: Sequence[object],
+    cure: str = "use a version of it that can leave out the activation, or set activation to true",
+) -> None:
+    """Some servers apply a softmax although raw numbers are asked for; that is seen in its sum.
 
     Raises: RewardAnswerError: every row is a distribution over two labels or more.
     """
     if rows and all(_is_distribution(row) for row in rows):
         raise RewardAnswerError(
-            "the server answered with probabilities although raw numbers were asked for: use a "
-            "version of it that can leave out the activation, or set activation to true"
+            f"the server answered with probabilities although raw numbers were asked for: {cure}"
         )
 
 

@@ -9,7 +9,7 @@ from prelogit.core.errors import RewardAnswerError
 from prelogit.rewards.documents import Document
 from prelogit.rewards.servers.parts import parts
 from prelogit.rewards.servers.protocol import Asked, Protocol, Said, Settings, Written
-from prelogit.rewards.servers.reading import as_many, chosen, count
+from prelogit.rewards.servers.reading import as_many, chosen, count, refuse_probabilities
 
 
 def ask(written: Sequence[Written], settings: Settings, items: int, size: int) -> Iterator[Asked]:
@@ -27,10 +27,15 @@ def ask(written: Sequence[Written], settings: Settings, items: int, size: int) -
 def read(answer: Document, asked: Asked, settings: Settings) -> Said:
     """``[{embedding, meta_info}]`` in order; a bare object where one was asked for.
 
-    Raises: RewardAnswerError: also when the server read another number of tokens than were sent.
+    Raises: RewardAnswerError: also when the server read another number of tokens than were sent, and
+            when it answers with a distribution over several labels.
     """
     entries = answer if isinstance(answer, list) else [answer]
     as_many(entries, asked)
+    refuse_probabilities(
+        [entry.get("embedding") for entry in entries if isinstance(entry, dict)],
+        "serve the model so that it gives its logits",
+    )
     sent = asked.body.get("input_ids")
     values, tokens = [], 0
     for number, (entry, place) in enumerate(zip(entries, asked.places, strict=True)):

@@ -11,7 +11,7 @@ from prelogit.core.errors import RewardAnswerError
 from prelogit.rewards.documents import Document
 from prelogit.rewards.servers.parts import parts
 from prelogit.rewards.servers.protocol import Asked, Protocol, Said, Settings, Written
-from prelogit.rewards.servers.reading import as_many
+from prelogit.rewards.servers.reading import as_many, refuse_probabilities
 
 
 def ask(written: Sequence[Written], settings: Settings, items: int, size: int) -> Iterator[Asked]:
@@ -36,10 +36,17 @@ def read(answer: Document, asked: Asked, settings: Settings) -> Said:
     if len(asked.places) == 1 and rows and isinstance(rows[0], dict):
         rows = [rows]
     as_many(rows, asked)
+    if not settings.activation:
+        refuse_probabilities([_numbers(row) for row in rows])
     values = [
         _score(row, settings.label, place) for row, place in zip(rows, asked.places, strict=True)
     ]
     return Said(values)
+
+
+def _numbers(row: object) -> list[object]:
+    entries = row if isinstance(row, list) else []
+    return [one.get("score") for one in entries if isinstance(one, dict)]
 
 
 def _score(row: object, label: int | str | None, place: int) -> object:

@@ -119,6 +119,7 @@ def sglang(
     labels: int = 1,
     cuts: bool = False,
     bare: bool = False,
+    active: bool = False,
 ) -> Answer:
     """/classify of SGLang 0.5. ``cuts``: --allow-auto-truncate. ``bare``: one is no list."""
 
@@ -134,9 +135,10 @@ def sglang(
                 text = f"The input ({len(ids)} tokens) is longer than the model's context length."
                 return answered(reply, {"error": {"message": text}}, 400)
             ids = ids[:limit]
+            values = [worth(ids, label) for label in range(labels)]
             found.append(
                 {
-                    "embedding": [worth(ids, label) for label in range(labels)],
+                    "embedding": activated(values) if active else values,
                     "meta_info": {"id": "x", "prompt_tokens": len(ids)},
                 }
             )
@@ -153,6 +155,7 @@ def tei(
     labels: Sequence[str] = ("LABEL_0",),
     most: int = 32,
     auto_truncate: bool = True,
+    always_active: bool = False,
 ) -> Answer:
     """/predict of text-embeddings-inference 1.9."""
 
@@ -167,7 +170,8 @@ def tei(
         if len(ids) > limit:
             return None
         values = [worth(ids, label) for label in range(len(labels))]
-        values = values if body.get("raw_scores", False) else activated(values)
+        raw = body.get("raw_scores", False) and not always_active
+        values = values if raw else activated(values)
         found = [
             {"score": value, "label": label} for value, label in zip(values, labels, strict=True)
         ]

@@ -52,6 +52,14 @@ def test_a_conversation_needs_a_tokenizer() -> None:
     assert told.value.field == "tokenizer"
 
 
+async def test_probabilities_of_several_labels_are_refused(
+    serve: Any, reply: Any, tokenizer: Any, calls: Any
+) -> None:
+    async with serve(fakes.sglang(reply, tokenizer, labels=2, active=True)) as server:
+        with pytest.raises(RewardAnswerError, match="probabilities .* gives its logits"):
+            await load(server.url, tokenizer=tokenizer, label=1)(*calls(*RESPONSES))
+
+
 async def test_a_label_of_several(
     serve: Any, reply: Any, tokenizer: Any, templated: Any, calls: Any
 ) -> None:

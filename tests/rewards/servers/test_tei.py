@@ -89,6 +89,17 @@ async def test_labels_are_found_by_name_for_they_come_sorted(
             await load(server.url, label="best")(*calls(*RESPONSES))
 
 
+async def test_a_softmax_that_was_not_asked_for_is_refused(
+    serve: Any, reply: Any, tokenizer: Any, calls: Any
+) -> None:
+    fake = fakes.tei(reply, tokenizer, labels=("bad", "good"), always_active=True)
+    async with serve(fake) as server:
+        with pytest.raises(RewardAnswerError, match="probabilities although raw"):
+            await load(server.url, label="good")(*calls(*RESPONSES))
+        allowed = load(server.url, label="good", activation=True)
+        assert all(0 < one < 1 for one in (await allowed(*calls(*RESPONSES))).rewards.tolist())
+
+
 async def test_labels_that_are_named_by_their_number(
     serve: Any, reply: Any, tokenizer: Any, calls: Any
 ) -> None:
