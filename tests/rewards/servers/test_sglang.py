@@ -56,7 +56,7 @@ async def test_probabilities_of_several_labels_are_refused(
     serve: Any, reply: Any, tokenizer: Any, calls: Any
 ) -> None:
     async with serve(fakes.sglang(reply, tokenizer, labels=2, active=True)) as server:
-        with pytest.raises(RewardAnswerError, match="probabilities .* gives its logits"):
+        with pytest.raises(RewardAnswerError, match=r"probabilities .* gives its logits"):
             await load(server.url, tokenizer=tokenizer, label=1)(*calls(*RESPONSES))
 
 
