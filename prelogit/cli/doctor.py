@@ -25,7 +25,7 @@ def doctor(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check devices, every model, store, queue, reward and ports; 1 when something is wrong."""
+    """Check device, disks, every model, store, queue, clocks, reward, workers and ports; 1 when something is wrong."""
     if reward is not None:
         _probe(reward, home, as_json=as_json)
         return

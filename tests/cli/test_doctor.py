@@ -27,7 +27,8 @@ def test_all_is_well_on_a_fresh_installation(bare: Run, place: Path) -> None:
     done = bare("doctor", "--json")
     assert done.code == 0, done.out
     assert [finding["name"] for finding in done.json] == [
-        "install", "device", "home", "model", "memory", "store", "queue", "reward", "gateway",
+        "install", "device", "home", "disk", "model", "memory", "store", "queue", "clock", "reward",
+        "workers", "gateway",
     ]  # fmt: skip
     assert all(finding["ok"] for finding in done.json)
 
