@@ -10,9 +10,10 @@ import uvicorn
 from pydantic import ValidationError
 
 from api.app import create_app
+from api.keys.entry import check_entry
 from api.settings import Settings
-from db.session import make_engine, migrate
-from prelogit.core.errors import StoreError
+from db.session import make_engine, migrate, reading, sessions
+from prelogit.core.errors import LaunchError, StoreError
 from prelogit.telemetry import lines
 
 TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -34,12 +35,16 @@ def _prepare_store(settings: Settings) -> None:
     engine = make_engine(settings.store_url)
     try:
         migrate(engine)
+        with reading(sessions(engine)) as session:
+            warning = check_entry(settings, session)
     finally:
         engine.dispose()
+    if warning is not None:
+        logging.warning("%s", warning)
 
 
 def main() -> int:
-    """Runs until a signal. Returns: 2 when the settings cannot be used, 1 without a store."""
+    """Runs until a signal. Returns: 2 when the settings cannot be used, 1 without a store or a key."""
     # As text until it is known in which form.
     lines.configure("text", process="gateway", text=TEXT, level=logging.INFO)
     for chatty in ("alembic", "httpx"):  # every look at the health would be some lines
@@ -55,7 +60,7 @@ def main() -> int:
     lines.configure(settings.log_format, process="gateway", text=TEXT, level=level)
     try:
         _prepare_store(settings)
-    except StoreError as error:
+    except (LaunchError, StoreError) as error:
         logging.critical("%s", error)
         return 1
     server = Server(

@@ -15,6 +15,10 @@ from api.catalog.routes import router as catalog
 from api.deps import Gateway
 from api.health.routes import router as health
 from api.jobs.routes import router as jobs
+from api.keys.gate import Gate
+from api.keys.guard import guard
+from api.keys.ring import KeyRing
+from api.keys.routes import router as keys
 from api.metrics.routes import router as metrics
 from api.metrics.surroundings import Surroundings
 from api.placed import placed
@@ -49,12 +53,13 @@ def create_app(settings: Settings) -> FastAPI:
         version=__version__,
         description=DESCRIPTION,
         lifespan=_lifespan,
-        dependencies=[Depends(placed)],
+        dependencies=[Depends(placed), Depends(guard)],
     )
     app.state.settings = settings
     app.state.registry = make_registry()
-    for router in (results, jobs, webhooks, catalog, health, metrics):
+    for router in (results, jobs, webhooks, keys, catalog, health, metrics):
         app.include_router(router)
+    app.add_middleware(Gate, settings=settings)
     errors.install(app)
     figures = request_figures(app.state.registry, "prelogit_gateway")
     app.add_middleware(Measured, figures=figures)  # after the errors: it sees their answers too
@@ -88,14 +93,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             interval_seconds=settings.reconcile_seconds,
             resend_seconds=settings.resend_seconds,
         )
+        ring = KeyRing(store)
         gateway = Gateway(
             settings=settings,
             engine=engine,
             store=store,
             publisher=publisher,
+            ring=ring,
             rewards=rewards,
             texts={name: ModelText(name, settings.home) for name in settings.offered},
         )
+        ring.start()
+        stack.push_async_callback(run_in_threadpool, ring.stop)
         publisher.start()
         stack.push_async_callback(run_in_threadpool, publisher.stop)
         reconciler.start()

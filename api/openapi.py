@@ -9,12 +9,15 @@ from fastapi.openapi.utils import get_openapi
 
 from api.errors import MEDIA_TYPE
 from api.jobs.request import job_schema
+from prelogit.wire.keys import KeyRequest
 from prelogit.wire.problem import Problem
 
 REF = "#/components/schemas/"
 WHEN = {
     400: "The request broke off.",
-    404: "Not known here.",
+    401: "No API key was sent, or none that opens anything.",
+    403: "The API key does not have the scope that this needs.",
+    404: "Not known here, or of another project.",
     409: "The job's state does not allow it.",
     413: "The body is larger than this installation accepts.",
     415: "The body does not call itself JSON.",
@@ -50,19 +53,26 @@ JOB_BODY: dict[str, Any] = {
         },
     }
 }
-
+KEY_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": f"{REF}KeyRequest"}}},
+    }
+}
+ALWAYS = {401, 403, 500, 503}  # what every route may answer with
+NEEDS_NO_KEY = ("/health/live",)
 
 Responses = dict[int | str, dict[str, Any]]
 
 
 def problems(*statuses: int) -> Responses:
-    """The ``responses`` of a route that may answer with these problems (500 and 503 always)."""
+    """The ``responses`` of a route that may answer with these problems (and with ``ALWAYS``)."""
     return {
         status: {
             "description": WHEN[status],
             "content": {MEDIA_TYPE: {"schema": {"$ref": f"{REF}Problem"}}},
         }
-        for status in sorted({*statuses, 500, 503})
+        for status in sorted({*statuses, *ALWAYS})
     }
 
 
@@ -92,8 +102,26 @@ def _document(app: FastAPI) -> dict[str, Any]:
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     _add(schemas, "JobRequest", job_schema())
+    _add(schemas, "KeyRequest", KeyRequest.model_json_schema())
     _add(schemas, "Problem", Problem.model_json_schema())
+    _secure(document, required=app.state.settings.keys_required)
     return document
+
+
+def _secure(document: dict[str, Any], *, required: bool) -> None:
+    """Says that keys are sent, and where none is needed."""
+    document["components"]["securitySchemes"] = {
+        "ApiKey": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An API key, plk_…: `prelogit keys create` makes one.",
+        }
+    }
+    with_key: dict[str, list[str]] = {"ApiKey": []}
+    document["security"] = [with_key] if required else [{}, with_key]
+    for path in NEEDS_NO_KEY:
+        for operation in document["paths"][path].values():
+            operation["security"] = []
 
 
 def _add(schemas: dict[str, Any], name: str, schema: dict[str, Any]) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from api.headers import HostNames, Origins
 from prelogit.egress.signing import SigningSecrets
-from prelogit.egress.urls import AllowedUrls
+from prelogit.egress.urls import LOOPBACK_HOSTS, AllowedUrls
 from prelogit.rewards.allowed import RewardKeys, RewardUrls
 from prelogit.rewards.allowed_tokenizers import RewardTokenizers
 from prelogit.telemetry.lines import LogFormat
@@ -23,6 +24,9 @@ class Settings(BaseSettings):
     """Settings of the gateway process. Times are in seconds, sizes in bytes.
 
     models: what jobs can name, None: ``model`` alone. Without ``model``, its first is the default.
+    api_keys_required: None: unless the gateway listens to this machine alone.
+    docs_open: the API's own pages are there without a key too.
+    health_token: opens ``/health/ready`` and ``/metrics`` in place of a key.
     reward_urls: beginnings of the URLs of reward servers that jobs may name; reward_keys: which keys
     go to which of them.
     reward_tokenizers: ids and folders of the tokenizers that jobs may name for such servers.
@@ -62,6 +66,9 @@ class Settings(BaseSettings):
     webhook_hours: Annotated[float, Field(gt=0, le=24 * 30)] = 24.0
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    api_keys_required: bool | None = None
+    docs_open: bool = False
+    health_token: SecretStr | None = None
     model: Annotated[str, Field(min_length=1)] = "smollm2-135m"
     models: ModelNames = None
     device: str = "auto"
@@ -89,6 +96,11 @@ class Settings(BaseSettings):
     @classmethod
     def _expand(cls, home: Path) -> Path:
         return home.expanduser()
+
+    @field_validator("api_keys_required", "health_token", mode="before")
+    @classmethod
+    def _blank_is_unset(cls, told: object) -> object:
+        return None if told == "" else told
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -121,6 +133,13 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def keys_required(self) -> bool:
+        """Whether nobody comes in without a key."""
+        if self.api_keys_required is None:
+            return not listens_here_alone(self.host)
+        return self.api_keys_required
+
+    @property
     def offered(self) -> tuple[str, ...]:
         """The models that jobs can name; ``model`` is that of jobs that name none."""
         return offered_models(self.model, self.models)
@@ -129,3 +148,13 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """The database: what was set, else a SQLite file in the home folder."""
         return self.database_url or f"sqlite:///{self.home / 'prelogit.db'}"
+
+
+def listens_here_alone(host: str) -> bool:
+    """Whether only this machine reaches a server that listens on that address."""
+    if host in LOOPBACK_HOSTS:
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -22,7 +22,7 @@ class Estimate(BaseModel):
     """Answer of ``POST /v1/jobs/estimate``.
 
     ``candidates`` counts the method's and the baselines', ``generated_tokens_max`` what they
-    cost when none ends early. ``seconds``: at the rate of this store's latest jobs, null while
+    cost when none ends early. ``seconds``: at the rate of the project's latest jobs, null while
     there are none. ``memory_bytes``: weights, keys and values, and what a step works with, by the
     worker's memory model; null where the model's configuration is not at hand. ``problems``: why a real post would be refused.
     """
@@ -43,8 +43,11 @@ class Rate(NamedTuple):
     seconds_per_candidate: float
 
 
-def estimate(checked: Checked, here: Gateway, session: Session) -> Estimate:
-    """The costs of a checked body; zeros and nulls where it is too wrong to tell."""
+def estimate(checked: Checked, here: Gateway, session: Session, *, project: str | None) -> Estimate:
+    """The costs of a checked body; zeros and nulls where it is too wrong to tell.
+
+    project: whose jobs are looked at for the rate; None: everybody's.
+    """
     request = checked.request
     if request is None:
         return Estimate(
@@ -61,7 +64,7 @@ def estimate(checked: Checked, here: Gateway, session: Session) -> Estimate:
     method = count * request.method.samples
     candidates += method if request.budget is None else min(method, request.budget.samples)
     tokens = candidates * request.max_new_tokens
-    rate = measured_rate(session, str(request.model))
+    rate = measured_rate(session, str(request.model), project)
     seconds = None
     if rate is not None:
         seconds = tokens * rate.seconds_per_token + candidates * rate.seconds_per_candidate
@@ -76,9 +79,11 @@ def estimate(checked: Checked, here: Gateway, session: Session) -> Estimate:
     )
 
 
-def measured_rate(session: Session, model: str) -> Rate | None:
+def measured_rate(session: Session, model: str, project: str | None) -> Rate | None:
     """Seconds a token and a candidate, over the latest jobs of this model; None before the first."""
-    latest, _ = jobs.listing(session, status=None, limit=JOBS_LOOKED_AT, cursor=None)
+    latest, _ = jobs.listing(
+        session, status=None, limit=JOBS_LOOKED_AT, cursor=None, project=project
+    )
     used = [job.usage for job in latest if job.request.get("model") == model]
     tokens = sum(usage.generated_tokens for usage in used)
     candidates = sum(usage.candidates for usage in used)

@@ -11,6 +11,7 @@ from api.deps import Here
 from api.jobs import service
 from api.jobs.estimate import Estimate, estimate
 from api.jobs.request import Body, check_job
+from api.keys.caller import Who
 from api.openapi import JOB_BODY, problems
 from db import jobs
 from db.session import reading
@@ -55,9 +56,9 @@ class JobPage(BaseModel):
     responses={202: LOCATION, **problems(400, 413, 415, 422)},
     openapi_extra=JOB_BODY,
 )
-def submit(body: Body, here: Here, response: Response, key: Key = None) -> Job:
+def submit(body: Body, here: Here, who: Who, response: Response, key: Key = None) -> Job:
     """Stores the job and wakes a worker. Answers before the work begins."""
-    job = service.submit(body, key, here)
+    job = service.submit(body, key, who, here)
     response.headers["Location"] = job.links.self
     return job
 
@@ -68,20 +69,26 @@ def submit(body: Body, here: Here, response: Response, key: Key = None) -> Job:
     responses=problems(400, 413, 415, 422),
     openapi_extra=JOB_BODY,
 )
-def estimate_job(body: Body, here: Here) -> Estimate:
+def estimate_job(body: Body, here: Here, who: Who) -> Estimate:
     """Nothing is stored. Only a body that is not JSON at all is an error here."""
     checked = check_job(body, here)
     with reading(here.store) as session:
-        return estimate(checked, here, session)
+        return estimate(checked, here, session, project=who.sees)
 
 
 @router.get("", summary="All jobs, newest first", responses=problems(422))
 def listing(
-    here: Here, status: JobStatus | None = None, limit: Limit = 20, cursor: Cursor = None
+    here: Here,
+    who: Who,
+    status: JobStatus | None = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
 ) -> JobPage:
-    """A page of jobs, of one status or of all."""
+    """A page of the project's jobs, of one status or of all."""
     with reading(here.store) as session:
-        page, following = jobs.listing(session, status=status, limit=limit, cursor=cursor)
+        page, following = jobs.listing(
+            session, status=status, limit=limit, cursor=cursor, project=who.sees
+        )
     return JobPage(data=page, next_cursor=following)
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from api.deps import Gateway
 from api.errors import ProblemError, invalid, missing, refused
 from api.jobs.request import body_hash, check_job
+from api.keys.caller import Caller
 from db import jobs
 from db.session import reading
 from prelogit.core.errors import InputError
@@ -38,8 +39,8 @@ def found(job: Job | None, job_id: str) -> Job:
     return job
 
 
-def submit(raw: bytes, key: str | None, here: Gateway) -> Job:
-    """Stores a job with its prompts and wake-ups, then has the wake-ups sent.
+def submit(raw: bytes, key: str | None, caller: Caller, here: Gateway) -> Job:
+    """Stores a job of the caller's project with its prompts and wake-ups, then has the wake-ups sent.
 
     Raises: ProblemError: 422 with everything that is wrong.
     """
@@ -54,6 +55,8 @@ def submit(raw: bytes, key: str | None, here: Gateway) -> Job:
                 token_counts=checked.tokens,
                 idempotency_key=key,
                 body_hash=body_hash(checked.request),
+                project=caller.project,
+                key_id=None if caller.key is None else caller.key.id,
             )
     except jobs.IdempotencyConflictError as error:
         raise invalid("Idempotency-Key", str(error)) from error

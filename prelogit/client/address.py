@@ -29,7 +29,21 @@ def gateway_url(given: str | None) -> str:
     return url
 
 
-def connection(url: str, timeout_seconds: float) -> dict[str, Any]:
+def api_key(given: str | None) -> str | None:
+    """The key that was given, else PRELOGIT_API_KEY; None where there is neither.
+
+    Raises: InputError: no header can carry it; does not show it.
+    """
+    key = (given or os.environ.get("PRELOGIT_API_KEY") or "").strip()
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise InputError(
+            "the API key has signs that no key has: give it as it was shown, plk_…",
+            field="PRELOGIT_API_KEY",
+        )
+    return key or None
+
+
+def connection(url: str, timeout_seconds: float, key: str | None) -> dict[str, Any]:
     """Arguments that both kinds of httpx client take."""
     host = urlsplit(url).hostname or ""
     # A proxy set for the internet must not be asked for this machine.
@@ -38,5 +52,8 @@ def connection(url: str, timeout_seconds: float) -> dict[str, Any]:
         "base_url": url,
         "timeout": timeout_seconds,
         "trust_env": not local,
-        "headers": {"User-Agent": "prelogit"},
+        "headers": {
+            "User-Agent": "prelogit",
+            **({} if key is None else {"Authorization": f"Bearer {key}"}),
+        },
     }

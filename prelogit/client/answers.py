@@ -45,7 +45,15 @@ def problem_of(answer: httpx.Response, url: str) -> ServiceError:
         return ServiceError(f"{url} answered {reason}", status=answer.status_code)
     if len(wrong) > 1:
         text = "\n  ".join([text, *wrong])
-    return ServiceError(text, status=answer.status_code, problem=problem)
+    if answer.status_code == 401:
+        text = f"{text} (set PRELOGIT_API_KEY, or in Python Client(url, key=…))"
+    later = answer.headers.get("Retry-After", "")
+    return ServiceError(
+        text,
+        status=answer.status_code,
+        problem=problem,
+        retry_after_seconds=float(later) if later.isdecimal() else None,
+    )
 
 
 @contextmanager

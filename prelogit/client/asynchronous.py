@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from prelogit.client import calls
-from prelogit.client.address import connection, gateway_url
+from prelogit.client.address import api_key, connection, gateway_url
 from prelogit.client.answers import problem_of, reaching, read
 from prelogit.client.body import JobFields, Prompt
 from prelogit.client.calls import Call
@@ -27,7 +27,8 @@ T = TypeVar("T")
 class AsyncClient:
     """Posts jobs to a gateway and reads them; usable as a context.
 
-    The URL is ``base_url``, else PRELOGIT_URL, else http://127.0.0.1:8000.
+    The URL is ``base_url``, else PRELOGIT_URL, else http://127.0.0.1:8000; the API key is
+    ``key``, else PRELOGIT_API_KEY, else none.
     Every method raises ServiceError, with the gateway's own words, when it refuses.
     """
 
@@ -35,12 +36,14 @@ class AsyncClient:
         self,
         base_url: str | None = None,
         *,
+        key: str | None = None,
         timeout_seconds: float = 30.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.url = gateway_url(base_url)
         self._timeout = timeout_seconds
-        self._http = httpx.AsyncClient(**connection(self.url, timeout_seconds), transport=transport)
+        arguments = connection(self.url, timeout_seconds, api_key(key))
+        self._http = httpx.AsyncClient(**arguments, transport=transport)
 
     async def __aenter__(self) -> Self:
         return self
@@ -144,8 +147,7 @@ class AsyncJobHandle:
             try:
                 job = await self.refresh(hold_seconds=patience.hold_seconds())
             except ServiceError as error:
-                patience.forgive(error)
-                await asyncio.sleep(PAUSE_SECONDS)
+                await asyncio.sleep(patience.forgive(error))
                 continue
             if on_update is not None:
                 on_update(job)
@@ -190,9 +192,10 @@ class AsyncJobHandle:
                 if trail.ended or (trail.last == seen and (await self.refresh()).status in ENDED):
                     return
                 patience.check(self.job)
+                pause = PAUSE_SECONDS
             except ServiceError as error:
-                patience.forgive(error)
-            await asyncio.sleep(PAUSE_SECONDS)
+                pause = patience.forgive(error)
+            await asyncio.sleep(pause)
 
     async def cancel(self) -> Job:
         """Stop the job; what is finished stays."""

@@ -36,12 +36,19 @@ class Patience:
                 f"{job.id} is still {job.status}: wait longer, or look again later; it goes on"
             )
 
-    def forgive(self, error: ServiceError) -> None:
-        """Bears with a gateway that is not there, as while it restarts. Raises the error else."""
+    def forgive(self, error: ServiceError) -> float:
+        """Bears with a gateway that is not there, as while it restarts, or that was asked too
+        often. Returns for how many seconds to leave it alone. Raises the error else."""
         now = time.monotonic()
+        if error.status == 429:
+            pause = max(PAUSE_SECONDS, error.retry_after_seconds or 0.0)
+            if self._deadline is not None and now + pause > self._deadline:
+                raise error
+            return pause
         if error.status not in (UNREACHABLE, 502, 503, 504):
             raise error
         if self._away_since is None:
             self._away_since = now
         if now - self._away_since > _AWAY_SECONDS or (self._deadline or now + 1) <= now:
             raise error
+        return PAUSE_SECONDS

@@ -52,11 +52,20 @@ class LaunchError(PrelogitError):
 
 
 class ServiceError(PrelogitError):
-    """The gateway answered with a problem; carries its status and problem document."""
+    """The gateway answered with a problem; carries its status and problem document.
+
+    ``retry_after_seconds``: when it may be asked again, where it said so.
+    """
 
     def __init__(
-        self, message: str, *, status: int, problem: dict[str, object] | None = None
+        self,
+        message: str,
+        *,
+        status: int,
+        problem: dict[str, object] | None = None,
+        retry_after_seconds: float | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.problem = problem or {}
+        self.retry_after_seconds = retry_after_seconds

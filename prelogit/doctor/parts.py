@@ -86,8 +86,11 @@ def gateway(settings: UpSettings) -> str:
             cure="choose another by PRELOGIT_PORT, or stop what runs there",
         )
         return f"not started; port {settings.port} is free"
-    url = str(running_note(settings.home).get("url"))
-    answer = _get(f"{url}/health/ready", "the gateway", "PRELOGIT_HOME")
+    note = running_note(settings.home)
+    url = str(note.get("url"))
+    # The stack has noted what opens this, where its gateway asks for keys.
+    bearer = f"Bearer {note.get('health_token')}"
+    answer = _get(f"{url}/health/ready", "the gateway", "PRELOGIT_HOME", Authorization=bearer)
     parts: dict[str, Any] = answer.get("parts", {})
     wrong = [f"{name}: {part.get('problem')}" for name, part in parts.items() if not part["ok"]]
     if wrong:
@@ -100,11 +103,11 @@ def own_stack_runs(settings: UpSettings) -> bool:
     return "url" in running_note(settings.home)
 
 
-def _get(url: str, what: str, variable: str) -> dict[str, Any]:
+def _get(url: str, what: str, variable: str, **headers: str) -> dict[str, Any]:
     """A JSON answer, also one that says what is not ready."""
     host = urlsplit(url).netloc
     try:
-        answer = httpx.get(url, timeout=_SECONDS, trust_env=False)
+        answer = httpx.get(url, timeout=_SECONDS, trust_env=False, headers=headers)
         body = answer.json()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Wrong(f"{what} at {host} does not answer: start it, or check {variable}") from error

@@ -18,15 +18,18 @@ def reachable(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def wait_ready(url: str, on_wait: Callable[[str], None]) -> None:
+async def wait_ready(url: str, token: str, on_wait: Callable[[str], None]) -> None:
     """Returns once ``/health/ready`` answers 200; ``on_wait`` hears each new reason to wait.
 
-    Names of parts alone at first; once the start takes long, also what is wrong with them.
+    token: opens that route where the gateway asks for keys. Names of parts alone at first; once the start takes long, also what is wrong with them.
     """
     told, loop = "", asyncio.get_running_loop()
     began = loop.time()
     # trust_env off: a proxy set for the internet must not be asked for this machine.
-    async with httpx.AsyncClient(base_url=url, timeout=10.0, trust_env=False) as client:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(
+        base_url=url, timeout=10.0, trust_env=False, headers=headers
+    ) as client:
         while True:
             try:
                 answer = await client.get("/health/ready")

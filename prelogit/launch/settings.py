@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from prelogit.core.errors import LaunchError
@@ -24,7 +24,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 class UpSettings(BaseSettings):
     """Settings of the supervisor. A URL that is set means: use that, and start none.
 
-    workers: how many for each model. metrics_port: of the first worker's metrics, the others have the
+    health_token: None makes one for each run. workers: how many for each model. metrics_port: of the first worker's metrics, the others have the
     next ones; None: none are served. models: None means ``model`` alone; without ``model`` the
     first of them is the default.
     """
@@ -40,6 +40,7 @@ class UpSettings(BaseSettings):
     home: Path = Path("~/.prelogit")
     host: str = "127.0.0.1"
     port: Port = 8000
+    health_token: SecretStr | None = None
     reward_port: Port = 8100
     model: Annotated[str, Field(min_length=1)] = EMBEDDED
     models: ModelNames = None

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -39,6 +41,7 @@ class Ground(NamedTuple):
     folder: Path  # private and temporary: socket and password of the queue
     lock: int
     valkey: Path | None  # the server's binary; None: the user has a queue
+    token: str  # asks the gateway for its health, whatever else needs a key
 
     @property
     def url(self) -> str:
@@ -59,9 +62,11 @@ def up(settings: UpSettings, *, log: IO[str], on_ready: Callable[[str], None]) -
     open_home(settings.home)
     with locked(settings.home) as lock:
         settings = _with_ports(settings)
-        ground = Ground(settings, valkey.private_folder(), lock, binary)
+        set_token = settings.health_token
+        token = secrets.token_hex(32) if set_token is None else set_token.get_secret_value()
+        ground = Ground(settings, valkey.private_folder(), lock, binary, token)
         own = {"reward_port": settings.reward_port} if settings.reward_url is None else {}
-        write_note(lock, {"url": ground.url, **own})
+        write_note(lock, {"url": ground.url, "health_token": token, **own})
         logs = Logs(settings.home / "logs", log, settings.log_format)
         try:
             asyncio.run(_run(ground, logs, on_ready))
@@ -128,8 +133,10 @@ async def _bring_up(
         queue_url = queue.url
     gpus = await _gpus(supervisor, settings, logs, outer)
     for spec in service_specs(settings, queue_url or "", outer, _cores(), gpus):
+        if spec.name == "gateway":
+            spec = replace(spec, env={**spec.env, "PRELOGIT_HEALTH_TOKEN": ground.token})
         supervisor.start(spec)
-    await wait_ready(ground.url, lambda parts: logs.say(f"waiting for: {parts}"))
+    await wait_ready(ground.url, ground.token, lambda parts: logs.say(f"waiting for: {parts}"))
     supervisor.settle()
     on_ready(ground.url)
 

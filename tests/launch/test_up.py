@@ -162,3 +162,32 @@ def test_a_model_that_is_not_there_is_told_before_anything_starts(up: Up) -> Non
     assert stack.process.wait(60) == 1
     assert "/nowhere" in stack.log()
     assert "waiting for" not in stack.log()
+
+
+def test_a_stack_that_others_reach_asks_for_a_key_and_knows_its_own_health(
+    up: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = {"PRELOGIT_HOME": str(tmp_path / "home")}
+    refused = up(PRELOGIT_HOST="0.0.0.0")
+    refused.until(lambda: refused.process.poll() is not None, "it has ended")
+    assert refused.process.returncode == 1
+    assert "prelogit keys create" in refused.log()
+    key = run_command("keys", "create", **home).strip()
+    stack = up(PRELOGIT_HOST="0.0.0.0")
+    url = url_of(stack)
+    assert httpx.get(f"{url}/health/ready").status_code == 401
+    with Client(url, key=key) as client:
+        assert post(client, "a").wait(60).status == "succeeded"
+    jobs = json.loads(run_command("jobs", "--json", PRELOGIT_API_KEY=key, **home))
+    assert len(jobs) == 1
+    # The doctor holds no key: the stack has noted what opens its health.
+    wrong = subprocess.run(
+        [sys.executable, "-m", "prelogit", "doctor", "--json"],
+        env={**os.environ, **home, "PRELOGIT_HOST": "0.0.0.0"},
+        capture_output=True,
+        text=True,
+    )
+    found = {one["name"]: one for one in json.loads(wrong.stdout)}
+    assert found["gateway"]["ok"], found["gateway"]
+    note = tmp_path / "home" / "up.lock"
+    assert note.stat().st_mode & 0o077 == 0

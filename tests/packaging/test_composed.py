@@ -74,9 +74,30 @@ def env(running: Composed) -> dict[str, str]:
         "HOME": mine["HOME"],
         "PRELOGIT_HOME": mine["PRELOGIT_HOME"],
         "PRELOGIT_URL": str(running.client.base_url),
+        "PRELOGIT_DATABASE_URL": mine["PRELOGIT_DATABASE_URL"],  # for `prelogit keys`
         "OMP_NUM_THREADS": mine["OMP_NUM_THREADS"],
         "COLUMNS": "120",
     }
+
+
+def test_the_page_s_command_makes_a_key_in_the_gateway_s_store(running: Composed) -> None:
+    (line,) = [
+        line
+        for block in blocks(DOCS / "deployment.md", "bash")
+        for line in block.splitlines()
+        if "prelogit keys create" in line
+    ]
+    command = line.partition(" gateway prelogit ")[2].removesuffix(")").split()
+    made = subprocess.run(
+        [sys.executable, "-P", "-m", "prelogit", *command],
+        env=running.environments["gateway"],
+        cwd=running.folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    headers = {"Authorization": f"Bearer {made.stdout.strip()}"}
+    assert running.client.get("/v1/keys", headers=headers).status_code == 200
 
 
 def run(command: list[str], env: dict[str, str], folder: Path, text: str) -> str:

@@ -21,6 +21,7 @@ READERS: dict[str, type[BaseSettings]] = {
 # Read without a settings class.
 OTHERS = {
     "PRELOGIT_URL": "CLI, `Client`",
+    "PRELOGIT_API_KEY": "CLI, `Client`",
     "PRELOGIT_PYTHON": "`scripts/install`",
 }
 # Defaults in words: (cell, values of the settings classes).
