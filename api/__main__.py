@@ -44,7 +44,7 @@ def _prepare_store(settings: Settings) -> None:
 
 
 def main() -> int:
-    """Runs until a signal. Returns: 2 when the settings cannot be used, 1 without a store or a key."""
+    """Runs until a signal. Returns: 2 when a setting cannot be used, 1 without a store or a key."""
     # As text until it is known in which form.
     lines.configure("text", process="gateway", text=TEXT, level=logging.INFO)
     for chatty in ("alembic", "httpx"):  # every look at the health would be some lines

@@ -17,6 +17,7 @@ from api.health.routes import router as health
 from api.jobs.routes import router as jobs
 from api.keys.gate import Gate
 from api.keys.guard import guard
+from api.keys.rates import Rates
 from api.keys.ring import KeyRing
 from api.keys.routes import router as keys
 from api.metrics.routes import router as metrics
@@ -94,12 +95,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             resend_seconds=settings.resend_seconds,
         )
         ring = KeyRing(store)
+        rates = Rates(settings.redis_url)
+        stack.callback(rates.close)
         gateway = Gateway(
             settings=settings,
             engine=engine,
             store=store,
             publisher=publisher,
             ring=ring,
+            rates=rates,
             rewards=rewards,
             texts={name: ModelText(name, settings.home) for name in settings.offered},
         )

@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.catalog.models import ModelText
 from api.catalog.rewards import RewardCatalog
+from api.keys.rates import Rates
 from api.keys.ring import KeyRing
 from api.settings import Settings
 from api.wakeups import Publisher
@@ -32,6 +33,7 @@ class Gateway:
     store: sessionmaker[Session]
     publisher: Publisher
     ring: KeyRing
+    rates: Rates
     rewards: RewardCatalog
     texts: Mapping[str, ModelText]  # of every model that is offered, by its name
     started: float = field(default_factory=time.time)  # Unix seconds

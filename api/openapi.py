@@ -22,6 +22,7 @@ WHEN = {
     413: "The body is larger than this installation accepts.",
     415: "The body does not call itself JSON.",
     422: "The problem names every field that cannot be accepted, and the cure.",
+    429: "The key has asked too often, or too much of it waits: Retry-After says for how long.",
     500: "The gateway failed; the problem carries a number that its log knows.",
     503: "The store, or a part that the answer needs, is not there.",
 }
@@ -59,7 +60,7 @@ KEY_BODY: dict[str, Any] = {
         "content": {"application/json": {"schema": {"$ref": f"{REF}KeyRequest"}}},
     }
 }
-ALWAYS = {401, 403, 500, 503}  # what every route may answer with
+ALWAYS = {401, 403, 429, 500, 503}  # what every route may answer with
 NEEDS_NO_KEY = ("/health/live",)
 
 Responses = dict[int | str, dict[str, Any]]

@@ -7,7 +7,7 @@ from typing import Literal
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from db import deliveries, events
+from db import admission, deliveries, events
 from db.models import JobRow, PromptRow
 
 Ending = Literal["succeeded", "failed", "cancelled"]
@@ -42,3 +42,4 @@ def end(
         },
     )
     deliveries.prompt_ended(session, job, seq)
+    admission.freed(session, job.key_id)

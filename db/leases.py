@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from db import deliveries, ending, events
+from db import admission, deliveries, ending, events
 from db.holding import Claim, ClaimedPrompt, held, held_ids
 from db.lifecycle import lock, settle, wake
 from db.models import GroupRow, JobRow, PromptRow
@@ -49,11 +49,13 @@ def claim(
     worker that has it.
 
     A prompt that was claimed ``max_attempts`` times in a row without a trace row or an end
-    fails with that reason: its worker died over it each time. None when nothing is to be had.
+    fails with that reason: its worker died over it each time. No more are leased than the
+    limits of the key leave room for that posted the job. None when nothing is to be had.
     """
     job = _job_of(session, group_id)
     if job is None or job.status not in ("queued", "running") or job.settings["model"] != model:
         return None
+    room = admission.room(session, job.key_id)
     time = now()
     claimable = session.scalars(
         select(PromptRow)
@@ -74,8 +76,16 @@ def claim(
     if poisoned:
         settle(session, job.id)
     rest = [prompt for prompt in claimable if prompt.attempt < max_attempts]
-    taken = _chosen(rest)
-    if len(taken) < len(rest):
+    if room == 0:
+        return None  # woken again when a prompt of the key ends
+    if room is not None and all(prompt.status == "queued" for prompt in rest):
+        turn = admission.turn(session, str(job.key_id), model)
+        if turn is not None and turn != job.id:
+            admission.wake_job(session, turn)
+            return None
+    chosen = _chosen(rest)
+    taken = chosen[:room]
+    if len(chosen) < len(rest) and (room is None or len(taken) < room):
         wake(session, [group_id])
     if not taken:
         return None

@@ -14,7 +14,9 @@ from api.deps import Gateway
 from api.errors import ProblemError, invalid, missing, refused
 from api.jobs.request import body_hash, check_job
 from api.keys.caller import Caller
-from db import jobs
+from api.keys.quota import check_quota, check_size
+from db import admission, jobs
+from db.lifecycle import lock
 from db.session import reading
 from prelogit.core.errors import InputError
 from prelogit.telemetry.place import enter
@@ -42,13 +44,19 @@ def found(job: Job | None, job_id: str) -> Job:
 def submit(raw: bytes, key: str | None, caller: Caller, here: Gateway) -> Job:
     """Stores a job of the caller's project with its prompts and wake-ups, then has the wake-ups sent.
 
-    Raises: ProblemError: 422 with everything that is wrong.
+    Raises: ProblemError: 422 with everything that is wrong, 429 beyond what the key may have.
     """
     checked = check_job(raw, here)
     if checked.problems or checked.request is None:
         raise refused(checked.problems)
+    key_id = None
+    if caller.key is not None:
+        key_id = caller.key.id
+        check_size(len(checked.request.prompts), caller.key.unfinished_prompts)
     try:
         with here.store.begin() as session:
+            if key_id is not None:
+                admission.hold(session, key_id)
             created = jobs.create(
                 session,
                 checked.request,
@@ -56,8 +64,10 @@ def submit(raw: bytes, key: str | None, caller: Caller, here: Gateway) -> Job:
                 idempotency_key=key,
                 body_hash=body_hash(checked.request),
                 project=caller.project,
-                key_id=None if caller.key is None else caller.key.id,
+                key_id=key_id,
             )
+            if not created.existing:
+                check_quota(session, key_id)
     except jobs.IdempotencyConflictError as error:
         raise invalid("Idempotency-Key", str(error)) from error
     enter(job=created.job_id)
@@ -110,11 +120,15 @@ def cancel(job_id: str, here: Gateway) -> Changed:
 def retry(job_id: str, here: Gateway) -> Changed:
     """Queues the prompts that failed or were cancelled again.
 
-    Raises: ProblemError: 409 while the job runs.
+    Raises: ProblemError: 409 while the job runs, 429 beyond what its key may have.
     """
     try:
         with here.store.begin() as session:
+            job = lock(session, job_id)  # before its key: one order everywhere
+            if job is not None and job.key_id is not None:
+                admission.hold(session, job.key_id)
             groups = jobs.retry(session, job_id)
+            check_quota(session, None if job is None else job.key_id)
     except InputError as error:
         raise ProblemError(409, str(error)) from error
     if groups is None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hmac
 import logging
+import math
 
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -89,6 +91,8 @@ class Gate:
             ) from None
         if key is None:
             raise unauthorized()
+        if key.rate_per_minute is not None:
+            await _slow_down(gateway, key.id, key.rate_per_minute)
         return holder(key)
 
     def _is_watchman(self, path: str, token: str) -> bool:
@@ -96,6 +100,18 @@ class Gate:
             path in WATCHED
             and self._token is not None
             and hmac.compare_digest(token.encode(), self._token.encode())
+        )
+
+
+async def _slow_down(gateway: Gateway, key_id: str, per_minute: int) -> None:
+    """Counts a request. Raises ProblemError 429: the key has none left."""
+    wait = await run_in_threadpool(gateway.rates.take, key_id, per_minute)
+    if wait > 0:
+        seconds = math.ceil(wait)
+        raise ProblemError(
+            429,
+            f"this key may send {per_minute:,} requests a minute: send this again in {seconds} s",
+            headers={"Retry-After": str(seconds)},
         )
 
 
