@@ -25,6 +25,7 @@ from api.metrics.surroundings import Surroundings
 from api.placed import placed
 from api.reconcile import Reconciler
 from api.results.routes import router as results
+from api.retention import Sweeper
 from api.settings import Settings
 from api.wakeups import Publisher
 from api.webhooks.deliverer import Deliverer
@@ -116,6 +117,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         deliverer = Deliverer(store, settings)
         deliverer.start()
         stack.push_async_callback(run_in_threadpool, deliverer.stop)
+        sweeper = Sweeper(
+            store,
+            days=settings.retention_days,
+            candidates_days=settings.candidates_retention_days,
+        )
+        sweeper.start()
+        stack.push_async_callback(run_in_threadpool, sweeper.stop)
         stack.callback(gateway.stopping.set)
         app.state.registry.register(Surroundings(gateway))
         app.state.gateway = gateway

@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     reward_tokenizers: ids and folders of the tokenizers that jobs may name for such servers.
     cors_origins: of pages that may read answers; allowed_hosts: names that are answered to, none: any.
     hsts_seconds: how long browsers are to use https alone, None: not told.
+    retention_days, candidates_retention_days: how long jobs are kept after their end, and their candidates.
     webhook_urls: beginnings of the URLs that jobs may have told; webhook_secrets: what signs it, by name.
     webhook_timeout_seconds: of one post; webhook_hours: how long after an event it is tried.
     max_samples: most candidates of one prompt, for the method and for each baseline.
@@ -60,6 +61,8 @@ class Settings(BaseSettings):
     cors_origins: Origins = ()
     allowed_hosts: HostNames = ()
     hsts_seconds: Annotated[int, Field(ge=0)] | None = None
+    retention_days: Annotated[float, Field(gt=0, le=36500)] | None = None
+    candidates_retention_days: Annotated[float, Field(gt=0, le=36500)] | None = None
     webhook_urls: AllowedUrls = ("*",)
     webhook_secrets: SigningSecrets = {}
     webhook_timeout_seconds: Annotated[float, Field(gt=0, le=300)] = 10.0

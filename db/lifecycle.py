@@ -116,6 +116,7 @@ def retry(session: Session, job_id: str) -> list[str] | None:
         status="queued",
         started_at=None,
         ended_at=None,
+        expires_at=None,
         cancel_requested_at=None,
         error=None,
     )
