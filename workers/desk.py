@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from prelogit.engine.load import Model
+from prelogit.wire.probe import Probe
 from workers.heartbeat import Heartbeat
 from workers.metrics import Metrics
 from workers.settings import Settings
 
-if TYPE_CHECKING:
-    from workers.probing import Kept
+
+class Kept(NamedTuple):
+    """A report on a reward that this worker made, and when."""
+
+    report: Probe
+    at: float  # by the monotonic clock
 
 
 @dataclass(frozen=True)

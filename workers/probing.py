@@ -15,7 +15,7 @@ from prelogit.rewards.protocol import Score
 from prelogit.scoring import named_held_out
 from prelogit.wire.probe import Probe
 from prelogit.wire.reward import RewardRef
-from workers.desk import Desk
+from workers.desk import Desk, Kept
 from workers.reward import reward_of
 from workers.waiting import while_wanted
 from workers.writer import Writer
@@ -23,13 +23,6 @@ from workers.writer import Writer
 log = logging.getLogger("prelogit.workers.probing")
 
 FRESH_SECONDS = 3600.0
-
-
-class Kept(NamedTuple):
-    """A report that this worker made, and when."""
-
-    report: Probe
-    at: float
 
 
 class Unprobed(NamedTuple):

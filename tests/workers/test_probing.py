@@ -19,7 +19,8 @@ from tests.workers.conftest import DeskMaker
 from tests.workers.processes import until
 from tests.workers.services import Reward
 from tests.workers.stack import METHOD, ended, running_stack, statuses
-from workers.probing import FRESH_SECONDS, Kept
+from workers.desk import Kept
+from workers.probing import FRESH_SECONDS
 from workers.run import run_group
 
 Store = sessionmaker[Session]
