@@ -36,6 +36,7 @@ def view(session: Session, job_id: str, *, prompts: bool = True) -> Job | None:
     return Job.model_validate(
         {
             "id": row.id,
+            "project": row.project,
             "status": row.status,
             "created_at": row.created_at,
             "started_at": row.started_at,

@@ -16,13 +16,14 @@ from api.errors import ProblemError, answer_of
 from api.keys.caller import NOBODY, Caller, holder, unauthorized
 from api.settings import Settings
 from prelogit.core.errors import StoreError
-from prelogit.wire.keys import PREFIX
+from prelogit.wire.keys import PREFIX, without_keys
 
 log = logging.getLogger("prelogit.api.keys")
 
 LIVE = "/health/live"
 WATCHED = frozenset({"/health/ready", "/metrics"})  # what the health token opens
 PAGES = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
+LONGEST_PATH = 200
 _WATCHMAN = Caller("", "", frozenset({"read"}))
 
 
@@ -68,7 +69,9 @@ class Gate:
                 await answer_of(unauthorized())(scope, receive, send)
         except ProblemError as error:
             if error.problem.status == 401:
-                log.info("refused %s %s: no key that opens it", scope["method"], scope["path"])
+                log.info(
+                    "refused %s %r: no key that opens it", scope["method"], _told(scope["path"])
+                )
             await answer_of(error)(scope, receive, send)
 
     async def _caller(self, scope: Scope, gateway: Gateway) -> Caller:
@@ -101,6 +104,11 @@ class Gate:
             and self._token is not None
             and hmac.compare_digest(token.encode(), self._token.encode())
         )
+
+
+def _told(path: str) -> str:
+    """A path as the log may have it: some put a key there, and some a book."""
+    return without_keys(path[:LONGEST_PATH])
 
 
 async def _slow_down(gateway: Gateway, key_id: str, per_minute: int) -> None:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from prelogit.cli.reporting import Json, notes, out, print_json, reported
 from prelogit.core.errors import InputError
-from prelogit.wire.keys import DEFAULT_PROJECT, KeyInfo, KeyRequest
+from prelogit.wire.keys import DEFAULT_PROJECT, KeyInfo, KeyRequest, key_parts
 
 keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
 Home = Annotated[
@@ -111,6 +111,8 @@ def revoke(
     as_json: Json = False,
 ) -> None:
     """End a key, for good: within two seconds it opens nothing. What it has posted goes on."""
+    parts = key_parts(key_id)  # whoever pastes the whole key means that one
+    key_id = key_id if parts is None else parts.id
     from prelogit.launch import key_desk
     from prelogit.launch.settings import up_settings
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_va
 
 from prelogit.wire.engine import EngineMemory as EngineMemory
 from prelogit.wire.engine import JobEngine as JobEngine
+from prelogit.wire.keys import DEFAULT_PROJECT
 from prelogit.wire.limits import Budget as Budget
 from prelogit.wire.limits import Stop as Stop
 from prelogit.wire.limits import even_rounds, refusal, round_samples, stretched
@@ -222,6 +223,7 @@ class Job(BaseModel):
 
     id: str
     object: Literal["job"] = "job"
+    project: str = DEFAULT_PROJECT
     status: JobStatus
     created_at: datetime
     started_at: datetime | None = None

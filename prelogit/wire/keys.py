@@ -17,6 +17,7 @@ EVERY_PROJECT = "*"  # of a key: it sees the jobs of all
 
 PREFIX = "plk_"  # so that a lost key is found by whoever scans for secrets
 _KEY = re.compile(PREFIX + r"(?P<id>[0-9a-f]{12})_(?P<secret>[0-9a-f]{64})")
+_SECRET = re.compile(PREFIX + r"[0-9A-Za-z_-]+")
 _MOST = 2**31 - 1
 
 Project = Annotated[
@@ -40,6 +41,11 @@ def key_parts(text: str) -> KeyParts | None:
     """The parts of what looks like a key; None for anything else."""
     found = _KEY.fullmatch(text)
     return KeyParts(found["id"], found["secret"]) if found else None
+
+
+def without_keys(text: str) -> str:
+    """The text with nothing left of what looks like the secret of a key."""
+    return _SECRET.sub(f"{PREFIX}…", text)
 
 
 def written_key(parts: KeyParts) -> str:

@@ -45,6 +45,9 @@ def test_a_project_lists_its_own_jobs(store: Store) -> None:
     assert listed(store, None) == [theirs, mine]
     with reading(store) as session:
         assert jobs.project_of(session, mine) == "mine"
+        job = jobs.view(session, mine)
+        assert job is not None
+        assert job.project == "mine"
         assert jobs.project_of(session, "job_none") is None
 
 
