@@ -138,6 +138,9 @@ def test_other_keys_are_not_held_up(store: Store) -> None:
 def test_claims_at_once_do_not_exceed_the_limit(store: Store) -> None:
     key = limited(store, 5)
     groups = [group for _ in range(8) for group in posted(store, key, 3, together=3).group_ids]
+    with store.begin() as session:  # all were begun by workers that died: none waits for its turn
+        moment = now() - timedelta(seconds=1)
+        session.execute(update(PromptRow).values(status="running", lease_expires_at=moment))
     start = Barrier(len(groups))
 
     def racing(group: str) -> int:
@@ -147,7 +150,21 @@ def test_claims_at_once_do_not_exceed_the_limit(store: Store) -> None:
 
     with ThreadPoolExecutor(len(groups)) as pool:
         taken = list(pool.map(racing, groups))
-    assert sum(taken) == running(store) == 5
+    assert sum(taken) == 5
+    with reading(store) as session:
+        held = select(func.count()).select_from(PromptRow).where(PromptRow.lease_expires_at > now())
+        assert session.scalar(held) == 5
+
+
+def test_jobs_that_are_claimed_at_once_fill_what_there_is_room_for(store: Store) -> None:
+    key = limited(store, 5)
+    for _ in range(4):
+        posted(store, key, 3, together=3)
+    while at_hand := woken(store):
+        with ThreadPoolExecutor(len(at_hand)) as pool:
+            list(pool.map(lambda group: claimed(store, group, owner=group), at_hand))
+        assert running(store) <= 5
+    assert running(store) == 5
 
 
 def test_a_dead_worker_s_prompts_do_not_count(store: Store) -> None:
