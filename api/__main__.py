@@ -13,8 +13,8 @@ from api.app import create_app
 from api.keys.entry import check_entry
 from api.settings import Settings
 from db.session import make_engine, migrate, reading, sessions
-from prelogit.core.errors import LaunchError, StoreError
-from prelogit.telemetry import lines
+from prelogit.core.errors import LaunchError, PrelogitError, StoreError
+from prelogit.telemetry import lines, tracing
 
 TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -59,13 +59,20 @@ def main() -> int:
     level = logging.getLevelNamesMapping()[settings.log_level]
     lines.configure(settings.log_format, process="gateway", text=TEXT, level=level)
     try:
+        end_tracing = tracing.start("gateway", settings.otel)
+    except PrelogitError as error:
+        logging.critical("%s", error)
+        return 2
+    try:
         _prepare_store(settings)
     except (LaunchError, StoreError) as error:
         logging.critical("%s", error)
         return 1
+    app = create_app(settings)
+    app.state.at_last = end_tracing
     server = Server(
         uvicorn.Config(
-            create_app(settings),
+            app,
             host=settings.host,
             port=settings.port,
             ws="none",

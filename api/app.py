@@ -35,6 +35,7 @@ from prelogit import __version__
 from prelogit.telemetry.identity import Identified
 from prelogit.telemetry.metrics import make_registry
 from prelogit.telemetry.requests import Measured, request_figures
+from prelogit.telemetry.traced import Traced
 
 DESCRIPTION = """
 Aligns an LLM's answers at test time. Post prompts as a job, watch its events, read for each
@@ -59,12 +60,14 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.registry = make_registry()
+    app.state.at_last = lambda: None
     for router in (results, jobs, webhooks, keys, catalog, health, metrics):
         app.include_router(router)
     app.add_middleware(Gate, settings=settings)
     errors.install(app)
     figures = request_figures(app.state.registry, "prelogit_gateway")
     app.add_middleware(Measured, figures=figures)  # after the errors: it sees their answers too
+    app.add_middleware(Traced)
     app.add_middleware(Identified)
     headers.install(
         app,
@@ -80,6 +83,8 @@ def create_app(settings: Settings) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     async with AsyncExitStack() as stack:
+        # Not after the server: uvicorn ends the process by the signal that it was stopped with.
+        stack.push_async_callback(run_in_threadpool, app.state.at_last)
         engine = make_engine(settings.store_url)
         stack.callback(engine.dispose)
         await run_in_threadpool(migrate, engine)

@@ -15,6 +15,7 @@ from prelogit.egress.urls import LOOPBACK_HOSTS, AllowedUrls
 from prelogit.rewards.allowed import RewardKeys, RewardUrls
 from prelogit.rewards.allowed_tokenizers import RewardTokenizers
 from prelogit.telemetry.lines import LogFormat
+from prelogit.telemetry.tracing import Switch
 from prelogit.wire.models import ModelNames, offered_models
 
 QUEUE_SCHEMES = ("redis", "rediss", "redis+socket", "sentinel")
@@ -94,6 +95,7 @@ class Settings(BaseSettings):
     shutdown_seconds: Annotated[int, Field(ge=1)] = 10
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     log_format: LogFormat = "text"
+    otel: Switch = "off"
 
     @field_validator("home")
     @classmethod

@@ -24,6 +24,7 @@ class JobRow(Base):
         Index("ix_jobs_created", "created_at", "id"),
         Index("ix_jobs_project", "project", "created_at", "id"),
         Index("ix_jobs_key", "key_id", "status"),
+        Index("ix_jobs_status", "status"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -65,6 +66,7 @@ class GroupRow(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
     woken_at: Mapped[datetime] = mapped_column(index=True)
+    traceparent: Mapped[str | None]  # of the request that queued it
 
 
 class PromptRow(Base):

@@ -9,7 +9,8 @@ import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from prelogit.telemetry import lines
+from prelogit.core.errors import PrelogitError
+from prelogit.telemetry import lines, tracing
 from reward_service.app import create_app
 from reward_service.settings import RewardSettings
 
@@ -33,8 +34,13 @@ def main() -> int:
     text = "%(levelname)s %(name)s: %(message)s"
     lines.configure(settings.log_format, process="reward", text=text, level=logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        end_tracing = tracing.start("reward", settings.otel)
+    except PrelogitError as error:
+        logging.getLogger("prelogit.reward_service").critical("%s", error)
+        return 2
     uvicorn.run(
-        create_app(settings),
+        create_app(settings, on_stop=end_tracing),
         host=settings.reward_host,
         port=settings.reward_port,
         access_log=False,

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from prelogit.telemetry.lines import LogFormat
+from prelogit.telemetry.tracing import Switch
 from reward_service.specs import EmbeddingSpec, EnsembleSpec, Spec, Text
 
 
@@ -38,6 +39,7 @@ class RewardSettings(BaseSettings):
     reward_waiting_items: Annotated[int, Field(ge=1)] = 65_536
     reward_cache_items: Annotated[int, Field(ge=0)] = 100_000
     log_format: LogFormat = "text"
+    otel: Switch = "off"
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db.session import check, make_engine, migrate, sessions
 from prelogit.core.errors import PrelogitError
 from prelogit.engine.load import load_model
+from prelogit.telemetry import tracing
 from prelogit.wire.wakeup import queue_of
 from workers import logs
 from workers.app import make_app
@@ -41,6 +42,7 @@ def main() -> int:
         return 2
     logs.configure(settings.log_level, settings.log_format)
     try:
+        end_tracing = tracing.start("worker", settings.otel)
         desk = prepare(settings)
         ear = _listening(desk)
         desk.heartbeat.start()
@@ -58,6 +60,7 @@ def main() -> int:
         desk.heartbeat.stop()
         desk.model.close()
         ear()
+        end_tracing()
     log.info("stopped owner=%s", desk.owner)
     return 1 if desk.broken.is_set() else status
 

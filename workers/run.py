@@ -6,13 +6,14 @@ import asyncio
 import gc
 import logging
 from collections.abc import Callable, Collection
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from typing import NamedTuple
 
 import torch
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
-from db import jobs, leases
+from db import contexts, jobs, leases
 from db.leases import Claim
 from db.session import reading
 from prelogit.core.errors import PrelogitError
@@ -28,6 +29,7 @@ from workers.failure import Failure, explain
 from workers.probing import probe_rewards, to_be_probed
 from workers.resume import pool_share, prompt_jobs
 from workers.reward import reward_of
+from workers.spans import Spans
 from workers.store import transaction
 from workers.waiting import Unwanted, every_second, while_wanted
 from workers.writer import Writer
@@ -42,15 +44,9 @@ def run_group(desk: Desk, group_id: str) -> None:
     """
     ttl_seconds = desk.settings.lease_seconds
     try:
-        claim = transaction(
+        claim, trace = transaction(
             desk.store,
-            lambda session: leases.claim(
-                session,
-                group_id,
-                owner=desk.owner,
-                model=desk.model.name,
-                ttl_seconds=ttl_seconds,
-            ),
+            lambda session: _claim(desk, session, group_id),
             patience_seconds=ttl_seconds,
         )
         if claim is None:
@@ -62,6 +58,7 @@ def run_group(desk: Desk, group_id: str) -> None:
                 *(claim.job_id, group_id, len(claim.prompts)),
             )
             new_tokens = claim.request.max_new_tokens
+            spans = Spans(claim, trace)
             writer = Writer(
                 desk.store,
                 held,
@@ -69,10 +66,24 @@ def run_group(desk: Desk, group_id: str) -> None:
                 stopping=desk.stopping.is_set,
                 engine=lambda: report(desk.model, new_tokens),
                 metrics=desk.metrics,
+                spans=spans,
             )
-            _run(desk, writer)
+            with closing(spans):
+                _run(desk, writer)
     except SQLAlchemyError as error:
         log.error("left to its lease group=%r (%s)", group_id, type(error).__name__)
+
+
+def _claim(desk: Desk, session: Session, group_id: str) -> tuple[Claim | None, str | None]:
+    """The claim, and the trace that it goes on with."""
+    claim = leases.claim(
+        session,
+        group_id,
+        owner=desk.owner,
+        model=desk.model.name,
+        ttl_seconds=desk.settings.lease_seconds,
+    )
+    return claim, contexts.of_group(session, group_id)
 
 
 def _run(desk: Desk, writer: Writer) -> None:
@@ -172,28 +183,28 @@ async def _solve(desk: Desk, writer: Writer, wanted: Collection[str]) -> None:
     reward = reward_of(claim.request.reward, settings)
     second = None if named is None else reward_of(named, settings)
     wanted_by = _wanted(desk, writer)
-    timed = desk.metrics.timed
+
+    def watched(score: Score, role: str) -> Score:
+        seen = writer.spans.called(desk.metrics.timed(score, role), role)
+        return while_wanted(seen, wanted_by.still, grace_seconds=settings.stop_wait_seconds)
 
     def on_question(prompt_id: str) -> Verdict:
         if desk.stopping.is_set() or prompt_id not in writer.held.open:
             return "abandon"
         return "cancel" if wanted_by.cancelled() else "continue"
 
-    def wanted_still(score: Score) -> Score:
-        return while_wanted(score, wanted_by.still, grace_seconds=settings.stop_wait_seconds)
-
     async with reward, second or nullcontext():
         await solve(
             desk.model,
             found,
             claim.request,
-            wanted_still(timed(reward, "steering")),
+            watched(reward, "steering"),
             writer.callbacks()._replace(on_question=on_question),
             values=Values(settings.home),
             coherence=packaged_coherence if settings.coherence else None,
             nll=settings.nll,
             share=share,
-            held_out=None if second is None else wanted_still(timed(second, "held_out")),
+            held_out=None if second is None else watched(second, "held_out"),
         )
 
 

@@ -13,6 +13,7 @@ from prelogit.core.errors import ModelError
 from prelogit.rewards.allowed import RewardKeys, RewardUrls
 from prelogit.rewards.allowed_tokenizers import RewardTokenizers
 from prelogit.telemetry.lines import LogFormat
+from prelogit.telemetry.tracing import Switch
 
 QUEUE_SCHEMES = ("redis", "rediss", "redis+socket", "sentinel")
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -72,6 +73,7 @@ class Settings(BaseSettings):
     metrics_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     log_format: LogFormat = "text"
+    otel: Switch = "off"
 
     @field_validator("home")
     @classmethod

@@ -17,6 +17,7 @@ from prelogit.wire.jobs import JobEngine
 from prelogit.wire.probe import Probe
 from workers.heartbeat import Held
 from workers.metrics import Metrics
+from workers.spans import Spans
 from workers.store import transaction
 
 log = logging.getLogger("prelogit.workers.writer")
@@ -38,8 +39,9 @@ class Writer:
         stopping: Callable[[], bool],
         engine: Callable[[], JobEngine],
         metrics: Metrics,
+        spans: Spans,
     ) -> None:
-        self._metrics = metrics
+        self._metrics, self.spans = metrics, spans
         self.held, self.claim = held, held.claim
         self._engine = engine
         self._told: JobEngine | None = None  # what the store has of it
@@ -95,6 +97,7 @@ class Writer:
         self._told = engine
 
     def _on_prompt(self, prompt_id: str, window: int, dim: int) -> None:
+        self.spans.prompt(prompt_id)
         try:
             self._write(
                 lambda session: trace.describe(
@@ -129,6 +132,7 @@ class Writer:
             self.held.lose(prompt_id)
             return "abandon"
         self._metrics.iterated(row)
+        self.spans.iterated(prompt_id, arm, row)
         log.info(
             "iteration job=%s prompt=%r arm=%d k=%d best=%.6g best_so_far=%.6g tokens=%d "
             "decode=%.2fs reward=%.2fs wait=%.2fs",
@@ -171,6 +175,7 @@ class Writer:
             self.held.reopen(prompt_id)
             raise
         self._metrics.ended(status)
+        self.spans.ended(prompt_id, status)
         said = f"{status}: {error}" if error else status
         level = logging.WARNING if status == "failed" else logging.INFO
         log.log(level, "ended job=%s prompt=%r %s", self.claim.job_id, prompt_id, said)

@@ -15,11 +15,12 @@ from api.errors import ProblemError, invalid, missing, refused
 from api.jobs.request import body_hash, check_job
 from api.keys.caller import Caller
 from api.keys.quota import check_quota, check_size
-from db import admission, jobs
+from db import admission, contexts, jobs
 from db.lifecycle import lock
 from db.session import reading
 from prelogit.core.errors import InputError
 from prelogit.telemetry.place import enter
+from prelogit.telemetry.tracing import entered, open_span, traceparent
 from prelogit.wire.jobs import ENDED, Job
 
 log = logging.getLogger("prelogit.api.jobs")
@@ -54,7 +55,7 @@ def submit(raw: bytes, key: str | None, caller: Caller, here: Gateway) -> Job:
         key_id = caller.key.id
         check_size(len(checked.request.prompts), caller.key.unfinished_prompts)
     try:
-        with here.store.begin() as session:
+        with entered(open_span("job accepted")) as span, here.store.begin() as session:
             if key_id is not None:
                 admission.hold(session, key_id)
             created = jobs.create(
@@ -68,6 +69,9 @@ def submit(raw: bytes, key: str | None, caller: Caller, here: Gateway) -> Job:
             )
             if not created.existing:
                 check_quota(session, key_id)
+                contexts.remember(session, created.group_ids, traceparent())
+            if span is not None:
+                span.set_attribute("prelogit.job", created.job_id)
     except jobs.IdempotencyConflictError as error:
         raise invalid("Idempotency-Key", str(error)) from error
     enter(job=created.job_id)
@@ -129,6 +133,7 @@ def retry(job_id: str, here: Gateway) -> Changed:
                 admission.hold(session, job.key_id)
             groups = jobs.retry(session, job_id)
             check_quota(session, None if job is None else job.key_id)
+            contexts.remember(session, groups or (), traceparent())
     except InputError as error:
         raise ProblemError(409, str(error)) from error
     if groups is None:

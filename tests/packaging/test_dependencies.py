@@ -21,7 +21,11 @@ COMES_WITH = {
     "pydantic_core": "pydantic",
     "starlette": "fastapi",
 }
-MODULE = {"python-ulid": "ulid"}
+MODULE = {
+    "python-ulid": "ulid",
+    "opentelemetry-sdk": "opentelemetry",
+    "opentelemetry-exporter-otlp-proto-http": "opentelemetry",
+}
 
 
 def name_of(requirement: str) -> str:
@@ -57,7 +61,7 @@ def test_every_dependency_is_used() -> None:
 def test_everything_imported_is_declared() -> None:
     declared = {module_of(one) for one in PROJECT["dependencies"]}
     extras = PROJECT["optional-dependencies"]
-    optional = {module_of(one) for one in (*extras["plot"], *extras["tune"])}
+    optional = {module_of(one) for extra in ("plot", "tune", "otel") for one in extras[extra]}
     assert imported() - declared - optional == set(COMES_WITH)
     assert set(COMES_WITH.values()) <= declared
 
@@ -67,7 +71,7 @@ def test_every_dependency_is_explained() -> None:
     sections = re.split(r"(?m)^## ", page)[1:]
     told = [set(re.findall(r"(?m)^\| `([^`]+)` \| \S", section)) for section in sections]
     optional = PROJECT["optional-dependencies"]
-    extras = ("plot", "tune", "safety", "test", "check")
+    extras = ("plot", "tune", "otel", "safety", "test", "check")
     groups = [PROJECT["dependencies"], *(optional[extra] for extra in extras)]
     assert set(optional) == set(extras)
     assert told == [{name_of(one) for one in group} for group in groups]
