@@ -68,13 +68,13 @@ def create_app(settings: Settings) -> FastAPI:
     figures = request_figures(app.state.registry, "prelogit_gateway")
     app.add_middleware(Measured, figures=figures)  # after the errors: it sees their answers too
     app.add_middleware(Traced)
-    app.add_middleware(Identified)
     headers.install(
         app,
         origins=settings.cors_origins,
         hosts=settings.allowed_hosts,
         hsts_seconds=settings.hsts_seconds,
     )
+    app.add_middleware(Identified)  # last, and so around all: whoever answers, the id is there
     openapi.install(app)
     return app
 

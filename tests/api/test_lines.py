@@ -19,6 +19,9 @@ def test_every_answer_carries_the_id_also_a_refusal(gateway: Running) -> None:
     for path, status in (("/v1/jobs", 200), ("/v1/jobs/none", 404), ("/nowhere", 404)):
         answer = gateway.client.get(path, headers={"X-Request-Id": "mine-1"})
         assert (answer.status_code, answer.headers["x-request-id"]) == (status, "mine-1")
+    asked = {"Origin": "http://elsewhere", "Access-Control-Request-Method": "GET"}
+    answer = gateway.client.options("/v1/jobs", headers={**asked, "X-Request-Id": "mine-2"})
+    assert answer.headers["x-request-id"] == "mine-2"
     answer = gateway.client.get("/v1/jobs", headers={"X-Request-Id": "not sane\x7f"})
     assert answer.headers["x-request-id"].isalnum()
 
