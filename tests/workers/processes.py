@@ -36,7 +36,14 @@ def until(true: Callable[[], object], what: str, *, seconds: float = PATIENCE_SE
 class Child:
     """A process and its log. Killed by the kernel, should the test process die first."""
 
-    def __init__(self, command: Sequence[str | Path], log: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        log: Path,
+        env: Mapping[str, str],
+        *,
+        user: str | None = None,
+    ) -> None:
         self.log = log
         parent = os.getpid()
 
@@ -54,6 +61,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 cwd=log.parent,
                 env=dict(env),
+                user=user,
                 preexec_fn=dies_with_parent,
             )
 

@@ -1,0 +1,122 @@
+"""What the chaos run disturbs and looks with: a proxy, a plan out of a seed, a ledger of fences."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+
+from db.session import make_engine
+from tests.promises.chaos import ledger, plan
+from tests.promises.chaos.proxy import Proxy
+
+
+@pytest.fixture
+def echo() -> Iterator[int]:
+    """The port of a server that sends back what it gets."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    one, _ = server.accept()
+                except OSError:
+                    return
+                threading.Thread(target=answer, args=[one], daemon=True).start()
+
+        def answer(one: socket.socket) -> None:
+            try:
+                while said := one.recv(100):
+                    one.sendall(said)
+            except OSError:
+                pass
+            finally:
+                one.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def proxy(echo: int) -> Iterator[Proxy]:
+    made = Proxy(port=echo)
+    yield made
+    made.close()
+
+
+def dial(proxy: Proxy) -> socket.socket:
+    one = socket.create_connection(("127.0.0.1", proxy.port))
+    one.settimeout(60)
+    return one
+
+
+def asked(one: socket.socket) -> bytes:
+    one.sendall(b"hello")
+    return one.recv(100)
+
+
+def test_a_proxy_hands_on_also_late(proxy: Proxy) -> None:
+    with dial(proxy) as one:
+        assert asked(one) == b"hello"
+        proxy.set("delay")
+        assert asked(one) == b"hello"
+
+
+def test_what_was_dropped_never_arrives_and_breaks_in_the_end(proxy: Proxy) -> None:
+    with dial(proxy) as old:
+        assert asked(old) == b"hello"
+        proxy.set("drop")
+        old.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            asked(old)
+        proxy.set("pass")
+        old.settimeout(60)
+        with pytest.raises(ConnectionResetError):
+            asked(old)
+    with dial(proxy) as new:
+        assert asked(new) == b"hello"
+
+
+def test_a_reset_breaks_old_and_new_connections(proxy: Proxy) -> None:
+    with dial(proxy) as old:
+        assert asked(old) == b"hello"
+        proxy.set("reset")
+        with pytest.raises(ConnectionResetError):
+            old.recv(100)
+    with pytest.raises(ConnectionError), dial(proxy) as new:
+        assert asked(new) == b"hello"
+    proxy.set("pass")
+    with dial(proxy) as again:
+        assert asked(again) == b"hello"
+
+
+def test_a_seed_is_an_order_and_every_fault_has_its_turn() -> None:
+    known = {"processes": ["worker-1", "queue"], "links": ["queue"], "lease_seconds": 3.0}
+    faults = plan.draw(7, 9, **known)
+    assert faults == plan.draw(7, 9, **known)
+    assert faults != plan.draw(8, 9, **known)
+    assert {(fault.kind, fault.target) for fault in faults} == {
+        *(("kill", "worker-1"), ("stop", "worker-1"), ("kill", "queue"), ("stop", "queue")),
+        *(("delay", "queue"), ("drop", "queue"), ("reset", "queue")),
+    }
+    assert all(fault.seconds > 3.0 for fault in faults if fault.kind == "stop")
+
+
+def test_the_ledger_sees_a_fence_that_goes_back(store_url: str) -> None:
+    engine = make_engine(store_url)
+    ledger.install(engine)
+    with engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO ownerships VALUES ('a', 'owner', '2026-01-01 00:00:00+00:00', 1)")
+        )
+        connection.execute(text("UPDATE ownerships SET fence = 2"))
+        connection.execute(text("UPDATE ownerships SET owner = 'other'"))
+    assert ledger.breaches(engine) == (1, [])
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE ownerships SET fence = 1"))
+    assert ledger.breaches(engine) == (2, ["the fence of ownerships a went from 2 to 1"])
+    engine.dispose()
