@@ -160,10 +160,17 @@ def test_who_tells_too_late_is_not_heard(
     (late,) = claim(store)
     all_due(store)
     (second,) = claim(store)
+
+    def tell_late() -> None:
+        with store.begin() as session:
+            deliveries.failed(session, late, status=None, error="no answer", again_at=now())
+            deliveries.put_back(session, late)
+
+    tell_late()
+    assert claim(store) == []  # the second attempt is still under way
     with store.begin() as session:
         deliveries.delivered(session, second, 204)
-        deliveries.failed(session, late, status=None, error="no answer", again_at=now())
-        deliveries.put_back(session, late)
+    tell_late()
     (row,) = listed(store, job.job_id)
     assert (row.status, row.attempts, row.last_status, row.last_error) == (
         "delivered",
