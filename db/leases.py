@@ -29,9 +29,10 @@ __all__ = [
     "renew",
 ]
 
-MAX_ATTEMPTS = 5
-# Prompts whose workers died this often are claimed one at a time, to find the one at fault.
+# Prompts whose workers died this often are claimed one at a time, to find the one at fault: one
+# more, which it then had to itself, proves it.
 SUSPECT_ATTEMPTS = 2
+MAX_ATTEMPTS = SUSPECT_ATTEMPTS + 1
 
 
 def claim(

@@ -94,7 +94,7 @@ class Stack:
             (owner,) = set(session.scalars(held))
         return next(worker for worker in self.workers if f"-{worker.pid}-" in str(owner))
 
-    def worker(self, **settings: object) -> Child:
+    def worker(self, module: str = "workers", **settings: object) -> Child:
         """Starts a worker process."""
         env = environment(
             **{
@@ -110,7 +110,7 @@ class Stack:
                 **settings,
             }
         )
-        child = Child(python("workers"), self.folder / f"worker-{len(self.workers)}.log", env)
+        child = Child(python(module), self.folder / f"worker-{len(self.workers)}.log", env)
         self.workers.append(child)
         return child
 
