@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.fields import field_problems
+from db.trouble import trouble
 from prelogit.core.errors import InputError, ModelError, PrelogitError, RewardError, StoreError
 from prelogit.wire.problem import FieldProblem, Problem
 
@@ -76,7 +77,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(PrelogitError, _on_purpose)
     app.add_exception_handler(RequestValidationError, _parameters)
     app.add_exception_handler(HTTPException, _http)
-    for kind in (sql.OperationalError, sql.InterfaceError, sql.TimeoutError):
+    # A PostgreSQL that is read-only says so by an internal error.
+    for kind in (sql.OperationalError, sql.InterfaceError, sql.InternalError, sql.TimeoutError):
         app.add_exception_handler(kind, _store)
     app.add_middleware(LastResort)
 
@@ -155,8 +157,10 @@ def _http(request: Request, error: Exception) -> JSONResponse:
 
 
 def _store(request: Request, error: Exception) -> JSONResponse:
-    log.error("%s %s: the store failed: %s", request.method, request.url.path, type(error).__name__)
-    detail = "the store does not answer: try again; /health/ready says more"
+    assert isinstance(error, sql.SQLAlchemyError)  # noqa: S101  (registered for such types)
+    detail = trouble(error)
+    told = (request.method, request.url.path, type(error).__name__, detail)
+    log.error("%s %s: the store failed (%s): %s", *told)
     return answer_of(ProblemError(503, detail, headers={"Retry-After": "5"}))
 
 

@@ -102,7 +102,7 @@ def arena(folder: Path, model: str, database: str) -> Iterator[Arena]:
         }
         port = free_port()
         env = environment(
-            **shared, port=port, outbox_seconds=0.1, reconcile_seconds=0.5, resend_seconds=1.0
+            **shared, port=port, outbox_seconds=0.1, reconcile_seconds=0.5, resend_seconds=3.0
         )
         begin(Part("gateway", python("api"), folder / "gateway.log", env))
         gateway = link("gateway", Proxy(port=port))

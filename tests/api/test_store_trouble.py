@@ -1,0 +1,63 @@
+"""A store that is full or read-only: a clear answer, nothing lost, and all goes on afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event, text
+
+from tests.api.running import Running
+
+LARGE = {"prompts": ["and so on " * 20] * 200}
+
+
+class Spoiled:
+    """While it lasts, every connection of an engine begins with a statement that spoils it."""
+
+    def __init__(self, engine: Engine, statement: str) -> None:
+        self._engine, self._statement = engine, statement
+
+    def _spoil(self, dbapi: Any, record: Any) -> None:
+        cursor = dbapi.cursor()
+        cursor.execute(self._statement)
+        cursor.close()
+        dbapi.commit()
+
+    def __enter__(self) -> None:
+        event.listen(self._engine, "connect", self._spoil)
+        self._engine.dispose()
+
+    def __exit__(self, *_: object) -> None:
+        event.remove(self._engine, "connect", self._spoil)
+        self._engine.dispose()
+
+
+def refuses(gateway: Running, statement: str, said: str) -> None:
+    before = gateway.job()
+    with Spoiled(gateway.inside.engine, statement):
+        refused = gateway.post(LARGE, **{"Idempotency-Key": "large"})
+        assert refused.status_code == 503
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert refused.headers["retry-after"]
+        assert said in refused.json()["detail"]
+        assert gateway.get(f"/v1/jobs/{before['id']}").json()["request"] == before["request"]
+    accepted = gateway.post(LARGE, **{"Idempotency-Key": "large"})
+    assert accepted.status_code == 202
+    listed = [job["id"] for job in gateway.get("/v1/jobs").json()["data"]]
+    assert listed == [accepted.json()["id"], before["id"]]
+
+
+def test_a_store_that_is_read_only(gateway: Running) -> None:
+    sqlite = gateway.inside.engine.dialect.name == "sqlite"
+    statement = "PRAGMA query_only=ON" if sqlite else "SET default_transaction_read_only = on"
+    refuses(gateway, statement, "the store is read-only")
+
+
+def test_a_store_whose_disk_is_full(gateway: Running) -> None:
+    engine = gateway.inside.engine
+    if engine.dialect.name != "sqlite":
+        pytest.skip("the disk under PostgreSQL cannot be filled without filling the machine's")
+    with engine.connect().execution_options(prelogit_reading=True) as connection:
+        pages = connection.execute(text("PRAGMA page_count")).scalar_one()
+    refuses(gateway, f"PRAGMA max_page_count={pages + 4}", "the store's disk is full")
