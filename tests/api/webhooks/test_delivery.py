@@ -104,7 +104,7 @@ def test_a_failure_is_told_and_tried_again_with_the_same_event(
     eventually(lambda: deliveries(gateway, job_id)[0]["status"] == "delivered")
     bodies = {came.body for came in receiver.came}
     assert len(bodies) == 1
-    assert len(receiver.came) >= 4
+    assert len(receiver.came) >= 3  # attempts are counted when they begin
 
 
 def test_gone_is_given_up_at_once(posting: Posting, receiver: Receiver) -> None:
