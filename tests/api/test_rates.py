@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -52,9 +53,11 @@ def test_a_key_that_asks_too_often_is_told_when_to_come_back(
 
 def test_requests_at_once_get_no_more_than_there_is(own_valkey: Valkey) -> None:
     gateways = [Rates(own_valkey.url) for _ in range(4)]
+    start = time.monotonic()
     with ThreadPoolExecutor(16) as pool:
         waits = list(pool.map(lambda i: gateways[i % 4].take("k", 8), range(80)))
-    assert sum(wait == 0 for wait in waits) in (2, 3)  # one more, should it take so long
+    came_up = (time.monotonic() - start) * 8 / 60  # meanwhile; a slow machine is given more
+    assert 2 <= sum(wait == 0 for wait in waits) <= 2 + came_up
     for gateway in gateways:
         gateway.close()
 

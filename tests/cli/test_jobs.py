@@ -18,6 +18,7 @@ from prelogit.cli.watching import best_so_far
 from tests.cli.conftest import Run
 from tests.client.gateway import Gateway
 from tests.db.test_probes import FIRST
+from tests.workers.processes import until
 
 
 @pytest.fixture
@@ -54,7 +55,12 @@ def test_status_shows_what_the_probe_warns_of(run: Run, ended: str, gateway: Gat
 
 
 def test_watching_ends_with_the_job(run: Run, gateway: Gateway) -> None:
-    later = threading.Timer(0.3, gateway.worker.run_all)
+    def when_posted() -> None:
+        with Client(gateway.url) as client:
+            until(lambda: any(True for _ in client.jobs()), "the job is posted")
+        gateway.worker.run_all()
+
+    later = threading.Thread(target=when_posted)
     later.start()
     done = run("submit", "-p", "a", "--watch")
     later.join()
