@@ -30,6 +30,7 @@ EXAMPLES = {
         "prelogit submit scripts/demo_prompts.jsonl --n 8 --iterations 4 --baseline bon "
         "--baseline bon:gaussian",
         "prelogit submit scripts/demo_prompts.jsonl --estimate",
+        "prelogit submit scripts/demo_prompts.jsonl --webhook https://example.com/hooks/prelogit",
     ],
     "status": ['prelogit status "$JOB" --watch'],
     "jobs": ["prelogit jobs --status succeeded --limit 5"],

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
+import subprocess
+import sys
 import time
+from pathlib import Path
 
+import httpx
 import pytest
 
 from prelogit.webhooks import SignatureError, sign, verify
+from tests.packaging.pages import DOCS, blocks
+from tests.workers.processes import free_port
 
 BODY = b'{"id":"evt_1","event":"job.ended"}'
 SECRET = "a secret of the installation"
@@ -72,3 +79,32 @@ def test_odd_signatures_are_wrong_and_no_accident() -> None:
     for odd in ("v1=é", "v1=", "v1=" + "0" * 100_000):
         with pytest.raises(SignatureError, match="not signed"):
             verify(BODY, f"t={now()},{odd}", SECRET)
+
+
+def test_the_receiver_of_the_page_believes_what_is_signed_alone(tmp_path: Path) -> None:
+    port = free_port()
+    (code,) = [one for one in blocks(DOCS / "webhooks.md", "python") if "do_POST" in one]
+    assert "9000" in code
+    (tmp_path / "webhook-secret").write_text(SECRET + "\n")
+    body = json.dumps(
+        {"id": "evt_1", "event": "job.ended", "job": {"id": "job_1", "status": "failed"}}
+    )
+    signed = {"Prelogit-Signature": sign(body.encode(), [SECRET], at=now())}
+    url = f"http://127.0.0.1:{port}/"
+    with subprocess.Popen(
+        [sys.executable, "-c", code.replace("9000", str(port))],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as receiver:
+        try:
+            connection = httpx.HTTPTransport(retries=10)
+            with httpx.Client(transport=connection, trust_env=False) as sender:
+                assert sender.post(url, content=body).status_code == 400
+                for _ in range(2):
+                    assert sender.post(url, content=body, headers=signed).status_code == 204
+        finally:
+            receiver.kill()
+        assert receiver.stdout is not None
+        assert receiver.stdout.read() == "job.ended job_1 failed\n"

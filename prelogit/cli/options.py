@@ -1,4 +1,4 @@
-"""Options that ``submit`` and ``align`` share: everything of a job but its prompts and method."""
+"""Options of ``submit``, most of them of ``align`` too: everything of a job but its prompts and method."""
 
 from __future__ import annotations
 
@@ -63,11 +63,34 @@ BudgetSamples = Annotated[
         rich_help_panel="Stop",
     ),
 ]
+WebhookUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--webhook",
+        metavar="URL",
+        help="Where the gateway posts that the job has ended, signed with the installation's secret.",
+        show_default=False,
+    ),
+]
+WebhookEvents = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What it posts there: job.started, prompt.ended, job.ended (job.ended); may be repeated.",
+        show_default=False,
+    ),
+]
 
 
 def stop_fields(**limits: float | None) -> dict[str, Any] | None:
     """The ``stop`` of a job from its limits by name; None where nothing was asked for."""
     return {name: value for name, value in limits.items() if value is not None} or None
+
+
+def webhook_fields(url: str | None, events: list[str] | None) -> dict[str, Any] | None:
+    """The ``webhook`` of a job; None where nobody is to be told."""
+    if events and url is None:
+        raise typer.BadParameter("needs --webhook URL", param_hint="--webhook-event")
+    return None if url is None else given_fields(url=url, events=events)
 
 
 def given_fields(**fields: Any) -> dict[str, Any]:

@@ -48,6 +48,8 @@ def submit(
         list[str] | None,
         typer.Option(help="KEY=VALUE of your own; may be repeated.", show_default=False),
     ] = None,
+    webhook: options.WebhookUrl = None,
+    webhook_event: options.WebhookEvents = None,
     idempotency_key: Annotated[
         str | None, typer.Option(help="The same key and job again give the same job.")
     ] = None,
@@ -83,6 +85,7 @@ def submit(
         ),
         budget=options.stop_fields(samples=budget_samples),
         metadata=_metadata(metadata or []),
+        webhook=options.webhook_fields(webhook, webhook_event),
     )
     with connect() as client:
         if estimate:

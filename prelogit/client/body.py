@@ -12,6 +12,7 @@ from prelogit.core.errors import InputError
 from prelogit.wire.jobs import Budget, PromptItem, RewardRef, Stop
 from prelogit.wire.params import Baseline, MethodParams, Params
 from prelogit.wire.reward import reward_body
+from prelogit.wire.webhook import Webhook
 
 Prompt = str | PromptItem | Mapping[str, Any]
 
@@ -32,6 +33,7 @@ class JobFields(TypedDict, total=False):
     budget: Budget | Mapping[str, Any]
     template: Literal["chat", "none"]
     metadata: Mapping[str, str]
+    webhook: str | Webhook | Mapping[str, Any]
 
 
 def job_body(prompts: Prompt | Iterable[Prompt], fields: Mapping[str, Any]) -> bytes:
@@ -45,6 +47,8 @@ def job_body(prompts: Prompt | Iterable[Prompt], fields: Mapping[str, Any]) -> b
     for name in ("reward", "held_out"):
         if isinstance(body.get(name), str):
             body[name] = reward_body(body[name])
+    if isinstance(body.get("webhook"), str):
+        body["webhook"] = {"url": body["webhook"]}
     try:
         text = json.dumps(body, default=_plain, ensure_ascii=False, allow_nan=False)
         return text.encode()

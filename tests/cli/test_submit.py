@@ -73,6 +73,8 @@ def test_every_other_field_of_a_job_has_an_option(run: Run, gateway: Gateway) ->
         "--top-k", "2", "--template", "none", "--stop-reward", "1.5", "--stop-plateau", "2",
         "--stop-samples", "96", "--stop-seconds", "60", "--stop-tokens", "500", "--metadata", "team=x=y",
         "--held-out-reward", "other", "--stop-held-out", "2", "--stop-kl", "30",
+        "--webhook", "https://example.com/hook", "--webhook-event", "job.started", "--webhook-event",
+        "prompt.ended",
     )  # fmt: skip
     first, second, soft, sample, greedy = request["baselines"]
     assert [(one["name"], one["noise"]) for one in (first, second, soft)] == [
@@ -94,8 +96,19 @@ def test_every_other_field_of_a_job_has_an_option(run: Run, gateway: Gateway) ->
     }
     assert request["held_out"] == {"name": "other"}
     assert request["metadata"] == {"team": "x=y"}
+    events = ["job.started", "prompt.ended"]
+    assert request["webhook"] == {"url": "https://example.com/hook", "events": events}
     chosen = ("model", "max_new_tokens", "seed", "keep", "top_k", "template")
     assert [request[name] for name in chosen] == [model, 9, 3, "all", 2, "none"]
+
+
+def test_a_webhook_is_told_of_the_end_unless_events_are_named(run: Run) -> None:
+    hook = posted(run, "-p", "a", "--webhook", "https://example.com/hook")["webhook"]
+    assert hook == {"url": "https://example.com/hook", "events": ["job.ended"]}
+    refused = run("submit", "-p", "a", "--webhook", "http://127.0.0.1/hook")
+    assert refused.code == 1
+    assert "PRELOGIT_WEBHOOK_URLS" in refused.err
+    assert "webhook" in refused.err
 
 
 def test_without_json_the_id_alone_is_printed(run: Run) -> None:
@@ -143,6 +156,7 @@ def test_an_estimate_posts_nothing(run: Run) -> None:
         (("-p", "a", "--baseline", "soft_bon:lambda=-1"), "greater than 0"),
         (("-p", "a", "--baseline", "recontrol"), "value"),
         (("-p", "a", "--metadata", "team"), "KEY=VALUE"),
+        (("-p", "a", "--webhook-event", "job.ended"), "needs --webhook URL"),
         (("none.jsonl",), "there is no such file"),
     ],
 )

@@ -18,6 +18,7 @@ class Gateway:
     """A running gateway, with a worker that answers when it is told to."""
 
     def __init__(self, folder: Path, model: str, **changes: object) -> None:
+        (folder / "webhook-secret").write_text("a-secret-that-is-long-enough")
         known = {
             "home": folder / "home",
             "database_url": f"sqlite:///{folder / 'store.db'}",
@@ -26,6 +27,7 @@ class Gateway:
             "model": model,
             "poll_seconds": 0.02,
             "reconcile_seconds": 3600,
+            "webhook_secrets": {"main": {"file": folder / "webhook-secret"}},
         }
         self.running = Running(Settings(_env_file=None, **{**known, **changes}))
         self.url = str(self.running.client.base_url).rstrip("/")

@@ -12,7 +12,7 @@ from prelogit import AISP, AsyncClient, BestOfN, Client
 from prelogit.client import AsyncJobHandle, JobHandle
 from prelogit.core.errors import InputError, ServiceError
 from prelogit.core.records import Candidate, Result, Trace
-from prelogit.wire.jobs import Job, PromptItem, Stop
+from prelogit.wire.jobs import Job, PromptItem, Stop, Webhook
 from tests.api.running import Saying
 from tests.client.cutting import CuttingProxy
 from tests.client.gateway import Gateway
@@ -52,6 +52,12 @@ def test_one_prompt_may_stand_alone(client: Client) -> None:
     assert client.submit("just one").job.counts.total == 1
     assert client.submit({"prompt": "just one"}).job.counts.total == 1
     assert client.submit(text for text in ("a", "b")).job.counts.total == 2
+
+
+def test_a_webhook_may_be_its_url(client: Client) -> None:
+    url = "https://example.com/hook"
+    for hook in (url, Webhook(url=url), {"url": url}):
+        assert client.submit("a", webhook=hook).job.request["webhook"]["url"] == url
 
 
 def test_many_results_and_jobs_come_over_all_pages(client: Client, gateway: Gateway) -> None:
