@@ -20,6 +20,7 @@ from prelogit.core.errors import StoreError
 from prelogit.wire.jobs import JobRequest, PromptItem
 from prelogit.wire.keys import DEFAULT_PROJECT
 from prelogit.wire.limits import pool_size
+from prelogit.wire.priority import PRIORITIES
 
 __all__ = [
     "Created",
@@ -87,6 +88,7 @@ def create(
                 insert(JobRow).values(
                     **_job_row(job_id, request, items, token_counts),
                     created_at=time,
+                    served_at=time,
                     idempotency_key=idempotency_key,
                     body_hash=body_hash,
                     project=project,
@@ -141,6 +143,8 @@ def _job_row(
     del body["prompts"]
     return {
         "id": job_id,
+        "model": str(request.model),
+        "priority": PRIORITIES.index(request.priority),
         "status": "queued",
         "request_bytes": size,
         "prompt_count": len(items),

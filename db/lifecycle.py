@@ -114,6 +114,7 @@ def retry(session: Session, job_id: str) -> list[str] | None:
         session,
         job_id,
         status="queued",
+        served_at=now(),
         started_at=None,
         ended_at=None,
         expires_at=None,

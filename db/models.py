@@ -13,49 +13,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from db.declared import Base as Base
 from db.delivery_rows import DeliveryRow as DeliveryRow
+from db.job_row import JobRow as JobRow
 from db.key_row import KeyRow as KeyRow
-
-
-class JobRow(Base):
-    """A job: its request without the prompts, its state, and what it has cost so far."""
-
-    __tablename__ = "jobs"
-    __table_args__ = (
-        Index("ix_jobs_created", "created_at", "id"),
-        Index("ix_jobs_project", "project", "created_at", "id"),
-        Index("ix_jobs_key", "key_id", "status"),
-        Index("ix_jobs_status", "status"),
-    )
-
-    id: Mapped[str] = mapped_column(primary_key=True)
-    project: Mapped[str] = mapped_column(server_default="default")
-    key_id: Mapped[str | None]  # the API key that posted it
-    status: Mapped[str]
-    created_at: Mapped[datetime]
-    started_at: Mapped[datetime | None]
-    ended_at: Mapped[datetime | None]
-    expires_at: Mapped[datetime | None]
-    cancel_requested_at: Mapped[datetime | None]
-    idempotency_key: Mapped[str | None] = mapped_column(unique=True)  # with its project
-    body_hash: Mapped[str]
-    request_bytes: Mapped[int] = mapped_column(BigInteger)
-    prompt_count: Mapped[int]
-    rounds: Mapped[int]  # trace rows to be expected of one prompt, all arms together
-    event_seq: Mapped[int] = mapped_column(BigInteger, default=0)
-    # Costs never go down, also not when a failed prompt's trace is deleted for a retry.
-    prompt_tokens: Mapped[int] = mapped_column(BigInteger)
-    generated_tokens: Mapped[int] = mapped_column(BigInteger, default=0)
-    candidates: Mapped[int] = mapped_column(BigInteger, default=0)
-    reward_calls: Mapped[int] = mapped_column(BigInteger, default=0)
-    reward_tokens: Mapped[int] = mapped_column(BigInteger, default=0)
-    decode_seconds: Mapped[float] = mapped_column(default=0.0)
-    reward_seconds: Mapped[float] = mapped_column(default=0.0)
-    wait_seconds: Mapped[float] = mapped_column(default=0.0)
-    error: Mapped[dict[str, Any] | None]
-    settings: Mapped[dict[str, Any]]  # the request without its prompts
-    engine: Mapped[dict[str, Any] | None]  # what decodes it; None before a worker has had it
-    probe: Mapped[dict[str, Any] | None]  # what was found out about its reward
-    held_out_probe: Mapped[dict[str, Any] | None]  # and about the one that does not steer
 
 
 class GroupRow(Base):
@@ -75,7 +34,7 @@ class PromptRow(Base):
     __tablename__ = "prompts"
     __table_args__ = (
         Index("ix_prompts_order", "job_id", "index", unique=True),
-        Index("ix_prompts_status", "job_id", "status"),
+        Index("ix_prompts_status", "job_id", "status", "group_id"),
     )
 
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)

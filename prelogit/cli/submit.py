@@ -44,6 +44,9 @@ def submit(
     stop_held_out: options.StopHeldOut = None,
     stop_kl: options.StopKl = None,
     budget_samples: options.BudgetSamples = None,
+    priority: Annotated[
+        str | None, typer.Option(help="high, normal or low: whose turn comes first (normal).")
+    ] = None,
     metadata: Annotated[
         list[str] | None,
         typer.Option(help="KEY=VALUE of your own; may be repeated.", show_default=False),
@@ -84,6 +87,7 @@ def submit(
             kl=stop_kl,
         ),
         budget=options.stop_fields(samples=budget_samples),
+        priority=priority,
         metadata=_metadata(metadata or []),
         webhook=options.webhook_fields(webhook, webhook_event),
     )

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from prelogit.core.errors import InputError
 from prelogit.wire.jobs import Budget, PromptItem, RewardRef, Stop
 from prelogit.wire.params import Baseline, MethodParams, Params
+from prelogit.wire.priority import Priority
 from prelogit.wire.reward import reward_body
 from prelogit.wire.webhook import Webhook
 
@@ -32,6 +33,7 @@ class JobFields(TypedDict, total=False):
     stop: Stop | Mapping[str, Any]
     budget: Budget | Mapping[str, Any]
     template: Literal["chat", "none"]
+    priority: Priority
     metadata: Mapping[str, str]
     webhook: str | Webhook | Mapping[str, Any]
 

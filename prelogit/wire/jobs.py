@@ -14,6 +14,7 @@ from prelogit.wire.limits import Budget as Budget
 from prelogit.wire.limits import Stop as Stop
 from prelogit.wire.limits import even_rounds, refusal, round_samples, stretched
 from prelogit.wire.params import AISP, BaselineField, MethodField, MethodParams
+from prelogit.wire.priority import Priority as Priority
 from prelogit.wire.probe import Probe
 from prelogit.wire.problem import Problem
 from prelogit.wire.reward import Identifier as Identifier
@@ -73,6 +74,7 @@ class JobRequest(Strict):
     stop: Stop = Stop()
     budget: Budget | None = None
     template: Literal["chat", "none"] = "chat"
+    priority: Priority = "normal"
     metadata: dict[str, str] = Field(default={}, max_length=32)
     webhook: Webhook | None = None
 

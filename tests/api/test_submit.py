@@ -42,6 +42,7 @@ def test_a_job_is_accepted_with_everything_filled_in(gateway: Running) -> None:
     assert [prompt["id"] for prompt in job["request"]["prompts"]] == ["p1", "x"]
     assert job["request"]["model"] == gateway.settings.model
     assert job["request"]["method"]["lambda"] == "auto"
+    assert job["request"]["priority"] == "normal"
     # "user one assistant": the template's words are counted too.
     assert job["usage"]["prompt_tokens"] == 6
     assert gateway.get(answer.headers["location"]).json() == job
@@ -69,6 +70,7 @@ def test_text_of_all_kinds_is_stored_as_it_is(gateway: Running) -> None:
         ({"prompts": ["a"], "method": {"name": "aisp", "sigma2": 0}}, "method.sigma2"),
         ({"prompts": [{"id": "a", "prompt": "x"}, {"id": "a", "prompt": "x"}]}, "prompts"),
         ({"prompts": ["a"], "seed": True}, "seed"),
+        ({"prompts": ["a"], "priority": "urgent"}, "priority"),
         ({"prompts": ["a"], "model": "another"}, "model"),
         ({"prompts": ["a"], "reward": {"name": "relevence"}}, "reward.name"),
         ({"prompts": ["a"], "held_out": {"name": "lenght"}}, "held_out.name"),

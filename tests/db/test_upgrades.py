@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 
 import db.schema
 from db import jobs, leases, outbox, results, trace
+from db.models import JobRow
 from db.session import check, make_engine, migrate, reading, sessions
 from prelogit.core.records import Iteration, Result
 
@@ -98,6 +99,8 @@ def test_jobs_of_an_earlier_version_are_read_and_go_on(
     check(engine)
     store = sessions(engine)
     with reading(store) as session:
+        kept = session.get_one(JobRow, "job_old")
+        assert (kept.model, kept.priority, kept.served_at) == ("tiny", 1, kept.created_at)
         before = jobs.view(session, "job_old")
         (row,) = trace.rows(session, "job_old", "p1", 0)
         (failed, *_), _ = results.page(session, "job_old", limit=9, cursor=None)
