@@ -14,6 +14,7 @@ from api.catalog.rewards import RewardCatalog
 from api.catalog.routes import router as catalog
 from api.deps import Gateway
 from api.health.routes import router as health
+from api.jobs.prompts import router as prompts
 from api.jobs.routes import router as jobs
 from api.keys.gate import Gate
 from api.keys.guard import guard
@@ -61,7 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.registry = make_registry()
     app.state.at_last = lambda: None
-    for router in (results, jobs, webhooks, keys, catalog, health, metrics):
+    for router in (results, prompts, jobs, webhooks, keys, catalog, health, metrics):
         app.include_router(router)
     app.add_middleware(Gate, settings=settings)
     errors.install(app)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from db import cursor as cursors
 from db.models import BaselineRow, JobRow, PromptRow, ResultRow
+from db.prompt_pages import SHOWN_PROMPTS, shown
 from db.session import now
 from prelogit.wire.jobs import (
     ENDED,
@@ -23,7 +24,8 @@ from prelogit.wire.jobs import (
 from prelogit.wire.problem import Problem
 from prelogit.wire.summary import BaselineSummary, RewardSummary
 
-# A page of jobs ends early rather than carry more than this of their requests (characters).
+# A page of jobs ends early rather than carry more than this of their requests (characters), or
+# more prompts than a job shows.
 PAGE_BYTES = 8 * 2**20
 
 
@@ -63,14 +65,15 @@ def listing(
     limit: int,
     cursor: str | None,
     project: str | None = None,
+    prompts: bool = True,
 ) -> tuple[list[Job], str | None]:
     """A page of jobs, newest first, and the cursor of the next page.
 
     project: whose jobs; None: all. A page holds at most ``limit`` jobs, and fewer where their
-    requests are very large.
+    requests are very large; not without their prompts.
     Raises InputError for a cursor that is not one of ours.
     """
-    query = select(JobRow.id, JobRow.created_at, JobRow.request_bytes)
+    query = select(JobRow.id, JobRow.created_at, JobRow.request_bytes, JobRow.prompt_count)
     if project is not None:
         query = query.where(JobRow.project == project)
     if status is not None:
@@ -86,13 +89,15 @@ def listing(
     query = query.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit + 1)
     found = session.execute(query).all()
     jobs: list[Job] = []
-    size = 0
+    size = carried = 0
     for row in found:
         size += row.request_bytes
-        if len(jobs) == limit or (jobs and size > PAGE_BYTES):
+        carried += min(row.prompt_count, SHOWN_PROMPTS)
+        full = prompts and (size > PAGE_BYTES or carried > SHOWN_PROMPTS)
+        if len(jobs) == limit or (jobs and full):
             last = jobs[-1]
             return jobs, cursors.encode(last.created_at.isoformat(), last.id)
-        job = view(session, row.id)
+        job = view(session, row.id, prompts=prompts)
         if job is not None:  # else it was deleted meanwhile
             jobs.append(job)
     return jobs, None
@@ -133,10 +138,9 @@ def _request(session: Session, job: JobRow, *, prompts: bool) -> dict[str, Any]:
     settings = dict(job.settings)
     if not prompts:
         return settings
-    items = session.scalars(
-        select(PromptRow.item).where(PromptRow.job_id == job.id).order_by(PromptRow.index)
-    )
-    return {"model": settings.pop("model"), "prompts": list(items), **settings}
+    items = shown(session, job.id)
+    cut = {} if len(items) == job.prompt_count else {"prompts_shown": len(items)}
+    return {"model": settings.pop("model"), "prompts": items, **cut, **settings}
 
 
 def _progress(job: JobRow, done: int) -> Progress:
@@ -235,6 +239,7 @@ def _links(job_id: str) -> JobLinks:
     path = f"/v1/jobs/{job_id}"
     return JobLinks(
         self=path,
+        prompts=f"{path}/prompts",
         results=f"{path}/results",
         trace=f"{path}/results/{{prompt_id}}/trace",
         events=f"{path}/events",

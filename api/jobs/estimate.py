@@ -82,7 +82,7 @@ def estimate(checked: Checked, here: Gateway, session: Session, *, project: str 
 def measured_rate(session: Session, model: str, project: str | None) -> Rate | None:
     """Seconds a token and a candidate, over the latest jobs of this model; None before the first."""
     latest, _ = jobs.listing(
-        session, status=None, limit=JOBS_LOOKED_AT, cursor=None, project=project
+        session, status=None, limit=JOBS_LOOKED_AT, cursor=None, project=project, prompts=False
     )
     used = [job.usage for job in latest if job.request.get("model") == model]
     tokens = sum(usage.generated_tokens for usage in used)

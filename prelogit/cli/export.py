@@ -17,7 +17,6 @@ from prelogit.core.errors import InputError
 from prelogit.data.answered import Answered
 from prelogit.data.export import FORMATS
 from prelogit.data.write import format_of, write_rows
-from prelogit.wire.jobs import PromptItem
 
 
 class As(StrEnum):
@@ -65,14 +64,14 @@ def _rows(handle: JobHandle, form: As) -> Iterator[dict[str, Any]]:
 
 def _answers(handle: JobHandle, *, with_candidates: bool) -> Iterator[Answered]:
     request = handle.job.request
-    items = {item["id"]: PromptItem.model_validate(item) for item in request["prompts"]}
     generator = f"{request['model']}+{request['method']['name']}"
-    for result in handle.results():
+    # Both have an entry for each prompt, in one order.
+    for prompt, result in zip(handle.prompts(), handle.results(), strict=True):
         if result.response is None:
             continue
         candidates = handle.candidates(result.prompt_id) if with_candidates else ()
         yield Answered(
-            items[result.prompt_id],
+            prompt.item,
             result.response,
             candidates,
             generator,

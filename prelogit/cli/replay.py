@@ -13,7 +13,7 @@ from prelogit.cli.reporting import FAILED, Json, notes, out, print_json, reporte
 from prelogit.cli.trace import PromptId
 from prelogit.core.errors import InputError
 from prelogit.core.ranking import rank
-from prelogit.wire.jobs import JobRequest, PromptItem
+from prelogit.wire.jobs import Job, JobRequest, PromptItem
 
 
 @reported
@@ -41,15 +41,11 @@ def replay(
         result = handle.result(prompt_id)
         trace = handle.trace(prompt_id)
         candidates = handle.candidates(prompt_id)
+        item = handle.prompt(prompt_id).item
     if not candidates:
         raise InputError(f"{prompt_id} of {job_id} has no answer yet (it is {result.status})")
     answer = rank(candidates, trace.iterations)[0]
-    request = JobRequest.model_validate_json(json.dumps(handle.job.request))
-    item = next(
-        prompt
-        for prompt in request.prompts
-        if isinstance(prompt, PromptItem) and prompt.id == prompt_id
-    )
+    request = _about(handle.job, item)
     from prelogit.engine.load import load_model
     from prelogit.replay import replay_result
     from prelogit.rewards.load import load_reward
@@ -90,3 +86,10 @@ def replay(
             )
     if not again.same:
         raise typer.Exit(FAILED)
+
+
+def _about(job: Job, item: PromptItem) -> JobRequest:
+    """The job's request, of this prompt alone: a large job does not show all of its prompts."""
+    settings = {name: told for name, told in job.request.items() if name != "prompts_shown"}
+    body = json.dumps({**settings, "prompts": [item.model_dump(mode="json")]})
+    return JobRequest.model_validate_json(body)

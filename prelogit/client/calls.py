@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from prelogit.client.body import Prompt, job_body
 from prelogit.core.records import Candidate, Result, Trace
-from prelogit.wire.jobs import Job
+from prelogit.wire.jobs import Job, JobPrompt
 
 T = TypeVar("T")
 
@@ -21,6 +21,7 @@ _JSON = {"Content-Type": "application/json"}
 _candidates = TypeAdapter(list[Candidate])
 _results = TypeAdapter(list[Result])
 _jobs = TypeAdapter(list[Job])
+_prompts = TypeAdapter(list[JobPrompt])
 
 
 class Page(NamedTuple, Generic[T]):
@@ -77,6 +78,16 @@ def jobs(status: str | None, cursor: str | None) -> Call[Page[Job]]:
     if status is not None:
         params["status"] = status
     return Call("GET", "/v1/jobs", lambda answer: _paged(_jobs, answer), params=params)
+
+
+def prompts(job_id: str, cursor: str | None) -> Call[Page[JobPrompt]]:
+    path = _at(job_id, "prompts")
+    return Call("GET", path, lambda answer: _paged(_prompts, answer), params=_page(cursor))
+
+
+def prompt(job_id: str, prompt_id: str) -> Call[JobPrompt]:
+    path = _at(job_id, "prompts", prompt_id)
+    return Call("GET", path, lambda answer: JobPrompt.model_validate(answer.json()))
 
 
 def results(job_id: str, cursor: str | None) -> Call[Page[Result]]:

@@ -14,12 +14,12 @@ from prelogit.client import calls
 from prelogit.client.address import api_key, connection, gateway_url
 from prelogit.client.answers import problem_of, reaching, read
 from prelogit.client.body import JobFields, Prompt
-from prelogit.client.calls import Call
+from prelogit.client.calls import Call, Page
 from prelogit.client.events import Event, Trail
 from prelogit.client.patience import PAUSE_SECONDS, Patience
 from prelogit.core.errors import ServiceError
 from prelogit.core.records import Candidate, Result, Trace
-from prelogit.wire.jobs import ENDED, Job
+from prelogit.wire.jobs import ENDED, Job, JobPrompt
 
 T = TypeVar("T")
 
@@ -151,11 +151,22 @@ class JobHandle:
                 return job
             patience.check(job)
 
+    def prompts(self) -> Iterator[JobPrompt]:
+        """All prompts in their order, page by page; ``job.request`` shows the first of many."""
+        return self._pages(calls.prompts)
+
+    def prompt(self, prompt_id: str) -> JobPrompt:
+        """One prompt."""
+        return self._client.send(calls.prompt(self.id, prompt_id))
+
     def results(self) -> Iterator[Result]:
         """A result for each prompt in its order, page by page; also while the job runs."""
+        return self._pages(calls.results)
+
+    def _pages(self, of: Callable[[str, str | None], Call[Page[T]]]) -> Iterator[T]:
         cursor: str | None = None
         while True:
-            page = self._client.send(calls.results(self.id, cursor))
+            page = self._client.send(of(self.id, cursor))
             yield from page.data
             cursor = page.next_cursor
             if cursor is None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from prelogit.wire.engine import EngineMemory as EngineMemory
 from prelogit.wire.engine import JobEngine as JobEngine
@@ -17,6 +17,9 @@ from prelogit.wire.params import AISP, BaselineField, MethodField, MethodParams
 from prelogit.wire.priority import Priority as Priority
 from prelogit.wire.probe import Probe
 from prelogit.wire.problem import Problem
+from prelogit.wire.prompt import JobPrompt as JobPrompt
+from prelogit.wire.prompt import Message as Message
+from prelogit.wire.prompt import PromptItem as PromptItem
 from prelogit.wire.reward import Identifier as Identifier
 from prelogit.wire.reward import RewardRef as RewardRef
 from prelogit.wire.strict import Strict as Strict
@@ -28,31 +31,6 @@ JobStatus = Literal[
 ]
 ENDED: frozenset[str] = frozenset({"succeeded", "partial", "failed", "cancelled"})
 _Method = TypeVar("_Method", bound=MethodParams)
-
-
-class Message(Strict):
-    """One turn of a conversation."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
-
-
-class PromptItem(Strict):
-    """One prompt: an optional id, and either plain text or a conversation."""
-
-    id: Identifier | None = None
-    prompt: Annotated[str, Field(min_length=1)] | None = None
-    messages: Annotated[tuple[Message, ...], Field(min_length=1, strict=False)] | None = None
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> Self:
-        if (self.prompt is None) == (self.messages is None):
-            raise ValueError("give either prompt or messages, and not both")
-        if self.messages is not None and self.messages[-1].role == "assistant":
-            raise ValueError(
-                "the last message must not be the assistant's: it is what is searched for"
-            )
-        return self
 
 
 class JobRequest(Strict):
@@ -215,13 +193,18 @@ class Usage(BaseModel):
 
 class JobLinks(BaseModel):
     self: str
+    prompts: str
     results: str
     trace: str
     events: str
 
 
 class Job(BaseModel):
-    """A job as ``GET /v1/jobs/{id}`` shows it; ``engine`` and the probes: None before a worker has it."""
+    """A job as ``GET /v1/jobs/{id}`` shows it; ``engine`` and the probes: None before a worker has it.
+
+    ``request`` shows the first prompts of a large job, and then says in ``prompts_shown`` how many;
+    ``counts.total`` says how many there are.
+    """
 
     id: str
     object: Literal["job"] = "job"

@@ -163,6 +163,17 @@ def test_export_writes_datasets(run: Run, ended: str, tmp_path: Path, suffix: st
     assert rows()[1]["instruction"] == "How?"
 
 
+def test_a_job_that_shows_a_part_of_its_prompts_is_exported_whole(
+    run: Run, ended: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("db.prompt_pages.SHOWN_PROMPTS", 1)
+    assert len(run("status", ended, "--json").json["request"]["prompts"]) == 1
+    file = tmp_path / "out.jsonl"
+    assert run("export", ended, "--as", "alpaca", "--to", str(file), "--json").json["rows"] == 2
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [row["instruction"] for row in rows] == ["Why?", "How?"]
+
+
 def test_a_preference_needs_two_candidates(run: Run, gateway: Gateway, tmp_path: Path) -> None:
     job = run("submit", "-p", "a", "-p", "b", "--keep", "all", "--json").json["id"]
     (claim,) = gateway.worker.claim_all()

@@ -64,6 +64,9 @@ def test_many_results_and_jobs_come_over_all_pages(client: Client, gateway: Gate
     handle = client.submit([f"prompt {i}" for i in range(450)], method=BestOfN(n=1))
     assert [result.index for result in handle.results()] == list(range(450))
     assert all(result.status == "queued" for result in handle.results())
+    prompts = list(handle.prompts())
+    assert [prompt.item.prompt for prompt in prompts] == [f"prompt {i}" for i in range(450)]
+    assert handle.prompt("p450") == prompts[-1]
     others = [client.submit("x").id for _ in range(3)]
     assert [job.id for job in client.jobs()] == [*reversed(others), handle.id]
     assert list(client.jobs(status="failed")) == []
