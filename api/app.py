@@ -30,6 +30,7 @@ from api.retention import Sweeper
 from api.settings import Settings
 from api.wakeups import Publisher
 from api.webhooks.deliverer import Deliverer
+from api.webhooks.figures import webhook_figures
 from api.webhooks.routes import router as webhooks
 from db.session import make_engine, migrate, sessions
 from prelogit import __version__
@@ -66,6 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     app.add_middleware(Gate, settings=settings)
     errors.install(app)
+    app.state.webhook_figures = webhook_figures(app.state.registry)
     figures = request_figures(app.state.registry, "prelogit_gateway")
     app.add_middleware(Measured, figures=figures)  # after the errors: it sees their answers too
     app.add_middleware(Traced)
@@ -120,7 +122,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         stack.push_async_callback(run_in_threadpool, publisher.stop)
         reconciler.start()
         stack.push_async_callback(run_in_threadpool, reconciler.stop)
-        deliverer = Deliverer(store, settings)
+        deliverer = Deliverer(store, settings, app.state.webhook_figures)
         deliverer.start()
         stack.push_async_callback(run_in_threadpool, deliverer.stop)
         sweeper = Sweeper(

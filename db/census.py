@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db import presence
-from db.models import JobRow, PromptRow, WakeupRow
+from db.models import DeliveryRow, JobRow, PromptRow, WakeupRow
 from db.session import now
 from prelogit.wire.jobs import ENDED
 
@@ -22,6 +22,8 @@ class Census(NamedTuple):
     jobs: by status. prompts: by model and status; those that ended are among them.
     oldest_waiting: by model, seconds since the post of the oldest job with a queued prompt.
     unsent: wake-ups in the outbox. workers: by model, those heard of lately.
+    deliveries: events that webhooks are still to be told of; oldest_delivery: seconds since the
+    first of them happened, 0 without any.
     """
 
     jobs: dict[str, int]
@@ -29,6 +31,8 @@ class Census(NamedTuple):
     oldest_waiting: dict[str, float]
     unsent: int
     workers: dict[str, int]
+    deliveries: int
+    oldest_delivery: float
 
 
 def take(
@@ -63,6 +67,11 @@ def take(
         if status == "queued":
             waiting[model].append(posted[job_id])
     time = now()
+    deliveries, first = session.execute(
+        select(func.count(), func.min(DeliveryRow.created_at)).where(
+            DeliveryRow.due_at.is_not(None)
+        )
+    ).one()
     return Census(
         jobs=dict(by_status),
         prompts=dict(prompts),
@@ -71,6 +80,8 @@ def take(
         },
         unsent=session.scalar(select(func.count()).select_from(WakeupRow)) or 0,
         workers=dict(Counter(one.model for one in presence.alive(session, silence_seconds))),
+        deliveries=deliveries,
+        oldest_delivery=0.0 if first is None else max(0.0, (time - first).total_seconds()),
     )
 
 

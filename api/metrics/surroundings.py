@@ -105,6 +105,16 @@ def _told(found: Census, offered: Iterable[str]) -> Iterator[GaugeMetricFamily]:
         "Wake-ups in the store that are not on the queue yet.",
         found.unsent,
     )
+    yield _one(
+        "prelogit_webhook_waiting",
+        "Events that webhooks are still to be told of.",
+        found.deliveries,
+    )
+    yield _one(
+        "prelogit_webhook_oldest_waiting_seconds",
+        "Seconds since the first of them happened; 0: there is none.",
+        found.oldest_delivery,
+    )
 
 
 def _one(name: str, meaning: str, value: float) -> GaugeMetricFamily:

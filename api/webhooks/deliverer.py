@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.settings import Settings
+from api.webhooks.figures import Figures
 from api.webhooks.post import GONE, Outcome, attempt
 from db import deliveries
 from db.deliveries import Claimed
@@ -43,21 +44,27 @@ def again_at(one: Claimed, outcome: Outcome, *, hours: float, chance: float) -> 
     """When to try again after a failure; None: never.
 
     The pauses double from 5 seconds to 2 hours, each shortened by up to a half, so that events that
-    failed together do not come back together.
+    failed together do not come back together. A receiver that asks for a longer pause has it, up to
+    2 hours, and not beyond the last moment of the event.
     Args:   hours: how long after the event it is given up. chance: from 0 to 1.
     """
     if outcome.status == GONE:
         return None
     pause = min(FIRST_PAUSE_SECONDS * 2.0 ** min(one.attempt - 1, 30), LONGEST_PAUSE_SECONDS)
-    at = now() + timedelta(seconds=pause * (1 - chance / 2))
-    return at if at <= one.created_at + timedelta(hours=hours) else None
+    time, last = now(), one.created_at + timedelta(hours=hours)
+    at = time + timedelta(seconds=pause * (1 - chance / 2))
+    if at > last:
+        return None
+    asked = time + timedelta(seconds=min(outcome.later_seconds, LONGEST_PAUSE_SECONDS))
+    return min(max(at, asked), last)
 
 
 class Deliverer:
     """A thread that looks every ``outbox_seconds`` for events that are due, and posts them."""
 
-    def __init__(self, store: sessionmaker[Session], settings: Settings) -> None:
+    def __init__(self, store: sessionmaker[Session], settings: Settings, figures: Figures) -> None:
         self._store = store
+        self._figures = figures
         self._settings = settings
         self._lease_seconds = settings.webhook_timeout_seconds + LEASE_MARGIN_SECONDS
         self._certificates: ssl.SSLContext | None = None
@@ -156,12 +163,17 @@ class Deliverer:
                 del self._busy[one.host]
 
     def _note(self, one: Claimed, outcome: Outcome) -> None:
+        at = again_at(one, outcome, hours=self._settings.webhook_hours, chance=random.random())
         with self._store.begin() as session:
             if outcome.error is None:
                 deliveries.delivered(session, one, outcome.status or 0)
-                return
-            at = again_at(one, outcome, hours=self._settings.webhook_hours, chance=random.random())
-            deliveries.failed(session, one, status=outcome.status, error=outcome.error, again_at=at)
+            else:
+                deliveries.failed(
+                    session, one, status=outcome.status, error=outcome.error, again_at=at
+                )
+        self._figures.note(outcome, given_up=outcome.error is not None and at is None)
+        if outcome.error is None:
+            return
         told = "is given up" if at is None else "will be tried again"
         # The URL may hold what is not for logs; the host is enough to know whom to ask.
         log.warning("event %s to %s %s: %s", one.id, one.host, told, outcome.error)

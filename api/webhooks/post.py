@@ -17,6 +17,7 @@ from db.deliveries import Claimed
 from prelogit import __version__
 from prelogit.core.errors import InputError
 from prelogit.egress.public_only import PrivateAddressError, PublicOnly
+from prelogit.egress.retry_after import retry_after
 from prelogit.egress.signing import secrets_for
 from prelogit.egress.urls import ANY, LOOPBACK_HOSTS
 from prelogit.webhooks import HEADER, sign
@@ -31,10 +32,11 @@ GONE = 410
 
 class Outcome(NamedTuple):
     """What came of an attempt. ``status``: the receiver's, None: it gave none. ``error``: None: it
-    has arrived."""
+    has arrived. ``later_seconds``: how long it asks to be left alone."""
 
     status: int | None
     error: str | None
+    later_seconds: float = 0.0
 
 
 async def attempt(one: Claimed, settings: Settings, certificates: ssl.SSLContext) -> Outcome:
@@ -106,4 +108,5 @@ def _outcome(answer: httpx.Response, content: bytes) -> Outcome:
         return Outcome(status, "redirects are not followed: give the URL that it leads to")
     text = content.decode("utf-8", "replace")
     shown = " ".join("".join(one if one.isprintable() else " " for one in text).split())
-    return Outcome(status, f"status {status}" + (f": {shown[:LONGEST_DETAIL]}" if shown else ""))
+    told = f"status {status}" + (f": {shown[:LONGEST_DETAIL]}" if shown else "")
+    return Outcome(status, told, retry_after(answer))

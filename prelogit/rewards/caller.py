@@ -18,14 +18,14 @@ from tenacity.wait import wait_exponential, wait_random
 
 from prelogit.core.errors import RewardAnswerError, RewardUnavailableError
 from prelogit.egress.public_only import PrivateAddressError, PublicOnly
+from prelogit.egress.retry_after import retry_after
 from prelogit.rewards.address import Address
 from prelogit.rewards.answers import NONSENSE
 from prelogit.rewards.connection import SharedClient
 from prelogit.rewards.documents import Document, TooLongError, is_json, json_of, whole
-from prelogit.rewards.refusals import broken, cure, failed_with, reason, retry_after
+from prelogit.rewards.refusals import broken, cure, failed_with, reason
 
 log = logging.getLogger("prelogit.rewards")
-
 TRY_AGAIN = frozenset({429, 502, 503, 504})
 LONGEST_DETAIL = 500
 FRESH = {"cache-control": "no-cache"}
@@ -211,7 +211,7 @@ class Caller:
         detail = self._without_secrets(reason(answer, document))[:LONGEST_DETAIL]
         nonsense = isinstance(document, dict) and document.get("type") == NONSENSE
         if status in self._busy and not nonsense:
-            told = f"status {status}" + (f", {detail}" if detail else "")
+            told = f"status {status}, {detail}" if detail else f"status {status}"
             raise _SilentError(told, retry_after(answer))
         raise RefusedError(
             f"{self._who} refused with status {answer.status_code}: "

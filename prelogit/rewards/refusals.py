@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from email.utils import parsedate_to_datetime
-
 import httpx
 
 from prelogit.rewards.documents import Document, detail_of, one_line, plain_text
@@ -46,17 +43,6 @@ def cure(answer: httpx.Response) -> str:
     if answer.is_redirect:
         return "; it redirects, which is not followed: give the URL that it redirects to"
     return f"; {_CURES[answer.status_code]}" if answer.status_code in _CURES else ""
-
-
-def retry_after(answer: httpx.Response) -> float:
-    """Seconds of the Retry-After header, which gives them or a date; 0 where it says nothing else."""
-    said = answer.headers.get("retry-after", "")
-    if said.isascii() and said.isdigit():
-        return float(said)
-    try:
-        return max(parsedate_to_datetime(said).timestamp() - time.time(), 0.0)
-    except (ValueError, OverflowError):
-        return 0.0
 
 
 def broken(error: httpx.TransportError) -> str:

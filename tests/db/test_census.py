@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from db import census, jobs
+from db import census, deliveries, jobs
 from db.census import Census
-from db.models import JobRow
+from db.models import DeliveryRow, JobRow
 from db.session import make_engine, now, reading, sessions
 from tests.api.worker import Worker
 from tests.workers.stack import post_job
@@ -22,7 +22,7 @@ def counted(store: sessionmaker[Session], models: dict[str, str] | None = None) 
 
 def test_an_empty_store_has_nothing_to_do(store_url: str) -> None:
     engine = make_engine(store_url)
-    assert counted(sessions(engine)) == Census({}, {}, {}, 0, {})
+    assert counted(sessions(engine)) == Census({}, {}, {}, 0, {}, 0, 0.0)
     engine.dispose()
 
 
@@ -63,4 +63,37 @@ def test_prompts_are_counted_by_model_and_status(store_url: str) -> None:
         jobs.request_cancel(session, second.job_id)
     assert counted(store, known).prompts == {}
     assert known == {}, "what has ended is forgotten"
+    engine.dispose()
+
+
+def test_events_that_webhooks_wait_for_are_counted(store_url: str) -> None:
+    engine = make_engine(store_url)
+    store = sessions(engine)
+    for _ in range(2):
+        post_job(
+            store, "small", ["a"], webhook={"url": "https://example.com", "events": ["job.ended"]}
+        )
+    Worker(store).run_all()
+    with store.begin() as session:
+        first, second = session.scalars(select(DeliveryRow.id).order_by(DeliveryRow.id))
+        session.execute(
+            update(DeliveryRow)
+            .where(DeliveryRow.id == first)
+            .values(created_at=now() - timedelta(hours=1))
+        )
+    found = counted(store)
+    assert found.deliveries == 2
+    assert 3600 <= found.oldest_delivery < 3600 + 600
+    with store.begin() as session:
+        one, other = deliveries.claim(session, limit=9, a_host=9, without=(), lease_seconds=60)
+        assert (one.id, other.id) == (first, second)
+        deliveries.delivered(session, one, 204)
+        deliveries.failed(session, other, status=500, error="x", again_at=now())
+    found = counted(store)
+    assert found.deliveries == 1, "what is tried again still waits"
+    assert found.oldest_delivery < 600
+    with store.begin() as session:
+        (other,) = deliveries.claim(session, limit=9, a_host=9, without=(), lease_seconds=60)
+        deliveries.failed(session, other, status=410, error="x", again_at=None)
+    assert counted(store).deliveries == 0
     engine.dispose()

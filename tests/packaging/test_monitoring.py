@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import promql_parser
 import pytest
 import yaml
 from fastapi import FastAPI
@@ -37,7 +38,6 @@ FOLDER = DOCS / "monitoring"
 SAMPLES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
 # Prometheus' own, and what it adds to every sample.
 OTHERS, ADDED = {"up"}, {"job", "instance", "le"}
-WORDS = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 @pytest.fixture
@@ -94,17 +94,24 @@ def expressions(document: Any) -> Iterator[str]:
 
 
 def named(expression: str) -> tuple[set[str], set[str]]:
-    """The metrics and the labels that a query names."""
-    labels = set[str]()
-    bare = re.sub(r'"[^"]*"', '""', expression).replace("$__rate_interval", "5m")
-    for inside in re.findall(r"\{([^}]*)\}", bare):
-        labels |= set(WORDS.findall(inside))
-    for inside in re.findall(r"\b(?:by|on|ignoring|without)\s*\(([^)]*)\)", bare):
-        labels |= set(WORDS.findall(inside))
-    bare = re.sub(r"\{[^}]*\}|\[[^]]*\]", "", bare)
-    bare = re.sub(r"\b(?:by|on|ignoring|without|group_left)\s*\([^)]*\)", "", bare)
-    words = set(re.findall(r"[a-z_][a-z0-9_]*(?!\s*\(|[a-z0-9_])", bare))
-    return words - {"and", "or", "unless", "group_left"}, labels
+    """The metrics and the labels that a query names. Raises: ValueError: it is no PromQL."""
+    metrics, labels = set[str](), set[str]()
+
+    def see(one: promql_parser.Expr) -> None:
+        match one:
+            case promql_parser.VectorSelector():
+                metrics.add(one.name or "")
+                labels.update(matcher.name for matcher in one.matchers.matchers)
+            case promql_parser.MatrixSelector():
+                see(one.vector_selector)
+            case promql_parser.AggregateExpr() if one.modifier is not None:
+                labels.update(one.modifier.labels)
+            case promql_parser.BinaryExpr() if one.modifier is not None:
+                if one.modifier.matching is not None:
+                    labels.update(one.modifier.matching.labels)
+
+    promql_parser.walk(promql_parser.parse(expression.replace("$__rate_interval", "5m")), see)
+    return metrics, labels
 
 
 FILES = {
@@ -170,3 +177,22 @@ def test_every_alert_says_what_is_wrong() -> None:
     for rule in rules:
         assert rule["annotations"]["summary"]
         assert rule["labels"]["severity"] in ("page", "ticket")
+
+
+def test_every_alert_has_a_case_in_which_it_is_raised_and_one_in_which_it_is_silent() -> None:
+    rules = [rule for group in FILES["alerts.yml"]()["groups"] for rule in group["rules"]]
+    told: dict[str, list[bool]] = {rule["alert"]: [] for rule in rules}
+    summary = {rule["alert"]: rule["annotations"]["summary"].partition("{{")[0] for rule in rules}
+    for case in yaml.safe_load(read(FOLDER / "alerts.test.yml"))["tests"]:
+        for one in case["alert_rule_test"]:
+            raised = one.get("exp_alerts", [])
+            told[one["alertname"]].append(bool(raised))
+            begun = summary[one["alertname"]]
+            assert all(a["exp_annotations"]["summary"].startswith(begun) for a in raised)
+    assert all(set(cases) == {True, False} for cases in told.values()), told
+
+
+@pytest.mark.parametrize("wrong", ["sum(rate(a[5m])", "rate(a)", "a ~ b", "sum by a (b)"])
+def test_a_wrong_query_would_be_found(wrong: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        named(wrong)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
-from email.utils import formatdate
 from typing import Any
 
-import httpx
 import pytest
 
 from prelogit.core.errors import RewardAnswerError
 from prelogit.rewards.load import load_reward
-from prelogit.rewards.refusals import retry_after
 
 ASKED = ([[{"role": "user", "content": "a?"}]], ["one"])
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -77,33 +72,3 @@ async def test_what_a_server_says_is_safe_for_a_terminal_and_a_database(
         with pytest.raises(RewardAnswerError, match=r": red \[31m alert end") as told:
             await load(protocol, server.url)(*ASKED)
     assert str(told.value).isprintable()
-
-
-async def test_a_date_that_a_busy_service_names_is_waited_for(
-    serve: Any, reply: Any, good: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waits: list[float] = []
-
-    async def at_once(seconds: float) -> None:
-        waits.append(seconds)
-
-    monkeypatch.setattr(asyncio, "sleep", at_once)
-    date = formatdate(time.time() + 20, usegmt=True)
-    busy = reply(b"", 503, headers=(f"retry-after: {date}",))
-    async with serve(lambda _, count: busy if count == 1 else good(2.0)) as server:
-        await load("prelogit", server.url)(*ASKED)
-    assert len(waits) == 1
-    assert 10 < waits[0] <= 20
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        *("", "soon", "-5", "nan", "inf", "1e400", "٣"),
-        *("Fri, 01 Jan 1990 00:00:00 GMT", "Fri, 99 Foo 2026 00:00:00 GMT"),
-        *("Mon, 01 Jan 0001 00:00:00 +2359", "Mon, 01 Jan 0001 00:00:00 -0000"),
-    ],
-)
-def test_a_time_that_is_none_is_not_waited_for(said: str) -> None:
-    headers = [(b"retry-after", said.encode())]
-    assert retry_after(httpx.Response(503, headers=headers)) == 0

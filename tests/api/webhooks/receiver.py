@@ -18,13 +18,13 @@ class Came(NamedTuple):
 
 
 class Receiver:
-    """``status`` and ``answer`` are what it says; while ``hanging`` is set it says nothing."""
+    """``status``, ``headers`` and ``answer`` are what it says; while ``hanging`` is set it says nothing."""
 
     def __init__(self) -> None:
         self.came: list[Came] = []
         self.status = 204
         self.answer = b""
-        self.location: str | None = None
+        self.headers: dict[str, str] = {}
         self.hanging = threading.Event()
         self.ending = threading.Event()
         receiver = self
@@ -38,8 +38,8 @@ class Receiver:
                     pass
                 try:
                     self.send_response(receiver.status)
-                    if receiver.location is not None:
-                        self.send_header("Location", receiver.location)
+                    for name, value in receiver.headers.items():
+                        self.send_header(name, value)
                     self.send_header("Content-Length", str(len(receiver.answer)))
                     self.end_headers()
                     self.wfile.write(receiver.answer)

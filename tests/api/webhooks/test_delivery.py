@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import socket
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from api.metrics import surroundings
 from api.webhooks import deliverer
 from api.webhooks.deliverer import again_at
 from api.webhooks.post import Outcome
@@ -54,6 +58,10 @@ def tried(gateway: Running, job_id: str, attempts: int = 1) -> dict[str, Any]:
         return one if one["attempts"] >= attempts and told else None
 
     return dict(eventually(over))
+
+
+def moment(told: str) -> datetime:
+    return datetime.fromisoformat(told)
 
 
 def test_the_end_of_a_job_arrives_signed(posting: Posting, receiver: Receiver) -> None:
@@ -118,7 +126,7 @@ def test_gone_is_given_up_at_once(posting: Posting, receiver: Receiver) -> None:
 def test_a_redirect_is_not_followed(
     posting: Posting, receiver: Receiver, another: Receiver
 ) -> None:
-    receiver.status, receiver.location = 302, another.url
+    receiver.status, receiver.headers = 302, {"Location": another.url}
     gateway = posting()
     one = tried(gateway, ended_job(gateway, receiver.url))
     assert "redirects are not followed" in one["last_error"]
@@ -207,13 +215,17 @@ def test_a_new_secret_is_brought_in_beside_the_old_one(
         verify(came.body, header, "of-another-receiver-alone")
 
 
-def test_pauses_grow_and_end_after_the_given_hours() -> None:
-    def pause(attempt: int, *, age_hours: float = 0, chance: float = 0) -> float | None:
-        created = now() - timedelta(hours=age_hours)
-        one = Claimed("evt_1", attempt, created, "https://example.com", "example.com", b"{}")
-        at = again_at(one, Outcome(500, "x"), hours=24, chance=chance)
-        return None if at is None else (at - now()).total_seconds()
+def pause(
+    attempt: int, *, age_hours: float = 0, chance: float = 0, later: float = 0
+) -> float | None:
+    """Seconds until an event is tried again that the receiver wants ``later``; None: never."""
+    created = now() - timedelta(hours=age_hours)
+    one = Claimed("evt_1", attempt, created, "https://example.com", "example.com", b"{}")
+    at = again_at(one, Outcome(500, "x", later), hours=24, chance=chance)
+    return None if at is None else (at - now()).total_seconds()
 
+
+def test_pauses_grow_and_end_after_the_given_hours() -> None:
     assert [round(pause(n) or 0) for n in (1, 2, 3, 11, 12, 60)] == [5, 10, 20, 5120, 7200, 7200]
     assert round(pause(3, chance=1) or 0) == 10
     assert pause(20, age_hours=21.9) is not None
@@ -223,6 +235,53 @@ def test_pauses_grow_and_end_after_the_given_hours() -> None:
         tries, hours = tries + 1, hours + seconds / 3600
     assert hours > 21
     assert 15 < tries < 40
+
+
+def test_a_longer_pause_that_the_receiver_asks_for_is_kept_within_bounds() -> None:
+    assert round(pause(1, later=600) or 0) == 600
+    assert round(pause(1, later=600, chance=1) or 0) == 600
+    assert round(pause(9, later=1) or 0) == 1280
+    assert round(pause(1, later=86_400) or 0) == 7200
+    assert round(pause(1, later=math.inf) or 0) == 7200
+    assert round(pause(1, later=7200, age_hours=23.5) or 0) == 1800, "once more before the end"
+    assert pause(1, later=1, age_hours=24) is None
+
+
+@pytest.mark.parametrize("seconds", [True, False])
+def test_a_receiver_says_when_it_wants_to_be_told(
+    posting: Posting, receiver: Receiver, seconds: bool
+) -> None:
+    later = "3600" if seconds else formatdate(time.time() + 3600, usegmt=True)
+    receiver.status, receiver.headers = 503, {"Retry-After": later}
+    gateway = posting()
+    one = tried(gateway, ended_job(gateway, receiver.url))
+    pause = moment(one["next_attempt_at"]) - moment(one["last_attempt_at"])
+    assert timedelta(minutes=30) < pause < timedelta(minutes=90)
+
+
+def test_attempts_are_counted_by_what_came_of_them(
+    posting: Posting, receiver: Receiver, another: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surroundings, "FRESH_SECONDS", -1.0)
+    gateway = posting(webhook_timeout_seconds=0.2)
+
+    def told(name: str) -> float:
+        return float(re.findall(rf"(?m)^prelogit_webhook_{re.escape(name)} (.+)$", metrics())[0])
+
+    def metrics() -> str:
+        return gateway.get("/metrics").text
+
+    outcomes = ("delivered", "refused", "unanswered")
+    names = [f'attempts_total{{outcome="{one}"}}' for one in outcomes]
+    assert [told(name) for name in [*names, "given_up_total", "waiting"]] == [0] * 5
+    tried(gateway, ended_job(gateway, receiver.url))
+    receiver.status = 410
+    tried(gateway, ended_job(gateway, receiver.url))
+    another.hanging.set()
+    tried(gateway, ended_job(gateway, another.url))
+    eventually(lambda: told(names[2]) == 1)
+    assert [told(name) for name in [*names, "given_up_total", "waiting"]] == [1, 1, 1, 1, 1]
+    assert told("oldest_waiting_seconds") > 0
 
 
 def test_an_unknown_job_has_no_deliveries(posting: Posting) -> None:
