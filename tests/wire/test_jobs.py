@@ -22,7 +22,7 @@ def test_only_prompts_are_required_and_defaults_are_the_documented_ones() -> Non
         iterations=8,
         lambda_="auto",
         sigma2="auto",
-        alpha=0.9999,
+        alpha="auto",
         temperature=0.8,
         top_p=0.95,
     )
@@ -59,6 +59,8 @@ def test_what_is_given_says_whether_aisp_has_a_mean(
     method = parse(method={"name": "aisp", **given}).method
     assert isinstance(method, AISP)
     assert (method.proposal, method.variance, method.sigma2) == (proposal, variance, sigma2)
+    usual = "auto" if proposal == "texts" else 0.9999
+    assert method.alpha == given.get("alpha", usual)
     assert AISP.model_validate(method.model_dump()) == method
 
 
@@ -80,7 +82,10 @@ def test_what_is_given_says_whether_aisp_has_a_mean(
             {"method": {"name": "aisp", "lambda": -1}},
             ("method", "aisp", "lambda", "constrained-float"),
         ),
-        ({"method": {"name": "aisp", "alpha": 1}}, ("method", "aisp", "alpha")),
+        (
+            {"method": {"name": "aisp", "alpha": 1}},
+            ("method", "aisp", "alpha", "constrained-float"),
+        ),
         ({"method": {"name": "aisp", "n": 0}}, ("method", "aisp", "n")),
         ({"method": {"name": "aisp", "n": True}}, ("method", "aisp", "n")),
         ({"method": {"name": "aisp", "preset": "paper", "lambda": "auto"}}, ("method", "aisp")),

@@ -98,7 +98,7 @@ def tell(
         rewards,
         rollouts.u_dot_noise,
         lambda_=lambda_,
-        alpha=params.alpha,
+        alpha=float(params.alpha),
         sigma2=state.sigma2,
     )
     ess = effective_sample_size(w)
@@ -121,7 +121,7 @@ def choose_lambda(rewards: Tensor, u_dot_v: Tensor, params: AISP, sigma2: float)
     if params.lambda_ != "auto":
         return float(params.lambda_)
     wanted = ESS_SHARE * len(rewards)
-    return lambda_with(wanted, rewards, u_dot_v, alpha=params.alpha, sigma2=sigma2)
+    return lambda_with(wanted, rewards, u_dot_v, alpha=float(params.alpha), sigma2=sigma2)
 
 
 def step_size(ess: float, params: AISP, shape: Shape) -> float:

@@ -37,7 +37,10 @@ from prelogit.search.plan import Info, NoiseKey, Plan, Revise, Rollouts, Shape
 from prelogit.wire.params import AISP
 
 SIZE = 8  # texts that a population holds
-PARENTS = 3.0  # lambda "auto": effective number of texts that samples are made from
+PARENTS = 3.0  # lambda "auto": effective number of texts that the rewards alone would choose
+# alpha "auto": what a nat a token of likelihood counts in a weight's exponent, however long texts are.
+NATS_PER_TOKEN = 3.2
+LEAST_ALPHA = 0.5
 # Logits have other last bits where other rows of the prompt have left; weights shall not.
 _DIGITS = 3
 
@@ -80,18 +83,20 @@ def tell(
     best = _best([*state.population, *found])
     tilt = torch.tensor([-one.log_prior for one in best], dtype=torch.float64)
     reward = torch.tensor([one.reward for one in best], dtype=torch.float64)
+    alpha = relaxation(params, state.shape)
     lambda_: float | None
     if params.lambda_ == "auto":
         wanted = min(PARENTS, 0.999 * len(best))
-        lambda_ = lambda_with(wanted, reward, tilt, alpha=params.alpha, sigma2=1.0)
+        # Of the rewards alone: the prior's say comes on top of theirs, and never in their place.
+        lambda_ = lambda_with(wanted, reward, torch.zeros_like(tilt), alpha=alpha, sigma2=1.0)
     else:
         lambda_ = params.lambda_
-    w = weights_or_even(reward, tilt, lambda_=lambda_, alpha=params.alpha, sigma2=1.0)
+    w = weights_or_even(reward, tilt, lambda_=lambda_, alpha=alpha, sigma2=1.0)
     population = tuple(
         one.model_copy(update={"weight": weight})
         for one, weight in zip(best, w.tolist(), strict=True)
     )
-    own = weights_or_even(rewards, -prior, lambda_=lambda_, alpha=params.alpha, sigma2=1.0)
+    own = weights_or_even(rewards, -prior, lambda_=lambda_, alpha=alpha, sigma2=1.0)
     noisy = rollouts.revised.sigma2[rollouts.revised.sigma2 > 0]
     info = Info(
         weights=tuple(own.tolist()),
@@ -105,6 +110,13 @@ def tell(
         population=Population(parents=made.parents, texts=_stored(population, k)),
     )
     return TextsState(population, k, state.shape), info
+
+
+def relaxation(params: AISP, shape: Shape) -> float:
+    """alpha; for "auto" by the number of tokens, since log(proposal/prior) is a sum over them."""
+    if params.alpha != "auto":
+        return float(params.alpha)
+    return max(LEAST_ALPHA, 1.0 - NATS_PER_TOKEN / shape.window)
 
 
 def restore(rows: Sequence[Iteration], params: AISP, shape: Shape) -> TextsState:

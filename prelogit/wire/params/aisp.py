@@ -33,7 +33,7 @@ class AISP(MethodParams):
         default="auto",
         alias="lambda",
         description='temperature of the weights, or "auto": at each round the one whose '
-        "effective sample size is 0.3 n",
+        "effective sample size is 0.3 n, or 3 texts of the rewards alone",
         json_schema_extra={"unit": "units of the reward"},
     )
     proposal: Literal["texts", "mean"] = Field(
@@ -49,7 +49,11 @@ class AISP(MethodParams):
         "that changes 30% of the model's most likely tokens",
         json_schema_extra={"unit": "variance of one pre-logit coordinate"},
     )
-    alpha: Share = Field(default=0.9999, description="relaxation of the prior")
+    alpha: Share | Literal["auto"] = Field(
+        default="auto",
+        description="relaxation of the prior: near 1 it has no say in the weights, less keeps the search nearer "
+        'to the model; "auto" with proposal "texts": 1 - 3.2 / tokens, at least 0.5, with "mean" 0.9999',
+    )
     variance: Literal["preserve", "fixed"] | None = Field(
         default=None,
         description='with proposal "mean": "preserve" keeps the mean\'s and the noise\'s shares of '
@@ -102,6 +106,8 @@ class AISP(MethodParams):
             given["proposal"] = "mean" if moved else "texts"
         if given["proposal"] == "mean":
             given = {"sigma2": 0.5, "variance": "preserve"} | given
+            if given.get("alpha", "auto") == "auto":
+                given["alpha"] = 0.9999
         return given
 
     @model_validator(mode="after")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -132,16 +133,48 @@ def test_the_population_is_the_best_distinct_texts_and_weighs_them_by_equation_1
     assert [one.weight for one in population] == pytest.approx(want)
 
 
+def effective(shares: Sequence[float]) -> float:
+    return sum(shares) ** 2 / sum(x * x for x in shares)
+
+
 def test_auto_lambda_makes_samples_from_three_texts_on_average_whatever_the_rewards_scale() -> None:
-    params = AISP(n=20, iterations=6)
+    params = AISP(n=20, iterations=6, alpha=1 - 1e-9)
     for scale in (1.0, 100.0, 0.01):
         states, rows = play(params, scale=scale)
-        shares = [one.weight for one in states[-1].population]
-        assert sum(shares) ** 2 / sum(x * x for x in shares) == pytest.approx(3.0, rel=0.01)
+        assert effective([one.weight for one in states[-1].population]) == pytest.approx(
+            3.0, rel=0.01
+        )
         assert rows[-1].lambda_ == pytest.approx(scale * play(params)[1][-1].lambda_, rel=1e-6)  # type: ignore[operator]
         one, other = made_from(states[4], params), made_from(play(params)[0][4], params)
         assert torch.equal(one.keep, other.keep)
         assert one.parents == other.parents
+
+
+@given(st.floats(0.01, 0.999), st.integers(0, 99))
+@settings(max_examples=20)
+def test_auto_lambda_is_that_of_the_rewards_however_much_the_prior_has_to_say(
+    alpha: float, seed: int
+) -> None:
+    params = AISP(n=20, iterations=1, alpha=alpha)
+    plan = texts.ask(texts.init(params, SHAPE), params)
+    found = decoded(plan, seed)
+    assert found.revised is not None
+    strong = found._replace(revised=found.revised._replace(log_prior=200 * found.revised.log_prior))
+    rewards = found.token_ids.clamp(min=0).sum(dim=1).double()
+    state, info = texts.tell(texts.init(params, SHAPE), strong, rewards, params)
+    assert info.lambda_ is not None
+    alone = torch.tensor([one.reward for one in state.population], dtype=torch.float64)
+    shares = torch.softmax((alone - alone.max()) / info.lambda_, dim=0)
+    assert effective(shares.tolist()) == pytest.approx(3.0, rel=0.01)
+
+
+@pytest.mark.parametrize(("tokens", "alpha"), [(1, 0.5), (16, 0.8), (32, 0.9), (320, 0.99)])
+def test_auto_alpha_lets_a_nat_a_token_count_alike_in_texts_of_any_length(
+    tokens: int, alpha: float
+) -> None:
+    shape = SHAPE._replace(window=tokens, max_new_tokens=1000)
+    assert texts.relaxation(AISP(), shape) == pytest.approx(alpha)
+    assert texts.relaxation(AISP(alpha=0.3), shape) == 0.3
 
 
 def test_rewards_that_tie_weigh_alike_and_it_is_said() -> None:
