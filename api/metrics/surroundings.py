@@ -33,7 +33,6 @@ class Surroundings(Collector):
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._models: dict[str, str] = {}
         self._lock = Lock()
         self._seen: tuple[float, Seen] | None = None
 
@@ -59,7 +58,7 @@ class Surroundings(Collector):
         silence = self._gateway.settings.worker_silence_seconds
         try:
             with reading(self._gateway.store) as session:
-                return census.take(session, silence_seconds=silence, models=self._models)
+                return census.take(session, silence_seconds=silence)
         except (SQLAlchemyError, PrelogitError):
             return None
 
@@ -90,9 +89,9 @@ def _told(found: Census, offered: Iterable[str]) -> Iterator[GaugeMetricFamily]:
     )
     yield _many(
         "prelogit_oldest_waiting_seconds",
-        "Seconds since the post of the oldest job with a prompt that waits for a worker; 0: none waits.",
+        "Seconds for which a job with queued prompts has waited for its turn, the longest; 0: none waits.",
         ("model",),
-        (((model,), age) for model, age in {**none, **found.oldest_waiting}.items()),
+        (((model,), age) for model, age in {**none, **found.longest_waiting}.items()),
     )
     yield _many(
         "prelogit_workers",
