@@ -102,7 +102,8 @@ def _trusted(desk: Desk, writer: Writer) -> bool:
     """
     try:
         if missing := to_be_probed(desk, writer):
-            asyncio.run(probe_rewards(desk, writer, missing, _wanted(desk, writer).still))
+            with writer.spans.probing(len(missing)):
+                asyncio.run(probe_rewards(desk, writer, missing, _wanted(desk, writer).still))
     except Unwanted:
         return False
     except SQLAlchemyError:

@@ -1,7 +1,9 @@
-"""The spans of one claim: the group, its prompts, their rounds and calls for rewards."""
+"""The spans of one claim: the group, its probe, its prompts, their rounds and calls for rewards."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from db.leases import Claim
@@ -37,6 +39,13 @@ class Spans:
         self._since: dict[Round, int] = {}
         self._began: dict[str, int] = {}
 
+    @contextmanager
+    def probing(self, rewards: int) -> Iterator[None]:
+        """So many of the job's rewards are looked at before its first round; their calls are within."""
+        span = tracing.open_span("probe", within=self._group, job=self._job, rewards=rewards)
+        with tracing.entered(span):
+            yield
+
     def prompt(self, prompt_id: str) -> None:
         """Its search begins, perhaps not for the first time."""
         if self._group is None or prompt_id in self._prompts:
@@ -52,6 +61,7 @@ class Spans:
         if span is None:
             return
         span.set_attribute("prelogit.iteration", row.k)
+        span.set_attribute("prelogit.final", row.final)
         span.set_attribute("prelogit.best", row.best)
         span.set_attribute("prelogit.tokens", row.tokens)
         for part in ("decode", "reward", "wait"):

@@ -135,6 +135,21 @@ def test_a_request_leads_to_its_rounds_and_their_rewards(
     assert "hunter2" not in whole
 
 
+def test_the_probe_of_a_reward_is_seen_with_its_calls(
+    spans: InMemorySpanExporter, gateway: Running, rewards: Any,
+    store: sessionmaker[Session], make_desk: DeskMaker,
+) -> None:  # fmt: skip
+    _, group_id = posted(gateway, store, **HEADERS)
+    run_group(make_desk(reward_url=rewards.url, reward_probe="on"), group_id)
+    gateway.stop()
+    found = by_name(spans)
+    (probe,), (group,) = found["probe"], found["group"]
+    assert probe.parent is not None
+    assert probe.parent.span_id == group.context.span_id
+    within = [span.parent.span_id for span in found["POST /v1/score"] if span.parent is not None]
+    assert within.count(probe.context.span_id) == len(within) - len(found["reward"]) > 0
+
+
 def test_a_retry_goes_on_in_the_trace_of_its_own_request(
     spans: InMemorySpanExporter, gateway: Running, rewards: Any,
     store: sessionmaker[Session], make_desk: DeskMaker, tmp_path: Path,
