@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
 from db.lifecycle import wake
@@ -24,17 +24,18 @@ def room(session: Session, key_id: str | None) -> int | None:
         return None
     hold(session, str(key_id))
     running = session.scalar(
-        _prompts(key_id).where(PromptRow.status == "running", PromptRow.lease_expires_at >= now())
+        _running(select(func.count()).select_from(PromptRow), JobRow.key_id == key_id)
     )
     return max(0, limit - (running or 0))
 
 
-def turn(session: Session, key_id: str, model: str) -> str | None:
-    """The job of a key that is to have the next place of those for this model; None without any.
-
-    The one of which the fewest prompts were begun: a short job does not wait for a long one.
-    """
-    return next((job_id for job_id, of in _waiting(session, key_id) if of == model), None)
+def full_keys() -> Select[str]:
+    """Keys of which as many prompts run as may."""
+    of_key = JobRow.key_id == KeyRow.id
+    running = _running(select(func.count()).select_from(PromptRow), of_key).scalar_subquery()
+    return select(KeyRow.id).where(
+        KeyRow.running_prompts.is_not(None), running >= KeyRow.running_prompts
+    )
 
 
 def freed(session: Session, key_id: str | None) -> None:
@@ -45,10 +46,10 @@ def freed(session: Session, key_id: str | None) -> None:
     for job_id, model in _waiting(session, key_id):
         first.setdefault(model, job_id)
     for job_id in first.values():
-        wake_job(session, job_id)
+        _wake_job(session, job_id)
 
 
-def wake_job(session: Session, job_id: str) -> None:
+def _wake_job(session: Session, job_id: str) -> None:
     """Wake the group of a job that has waited for longest. Waits for no other transaction."""
     queued = select(PromptRow.index).where(
         PromptRow.group_id == GroupRow.id, PromptRow.status == "queued"
@@ -66,18 +67,16 @@ def wake_job(session: Session, job_id: str) -> None:
 
 def _waiting(session: Session, key_id: str) -> list[tuple[str, str]]:
     """Jobs of a key with prompts that wait, and their models, in the order of their turns."""
-    queued = (
-        select(func.count())
-        .select_from(PromptRow)
-        .where(PromptRow.job_id == JobRow.id, PromptRow.status == "queued")
-    ).scalar_subquery()
+    queued = select(PromptRow.index).where(
+        PromptRow.job_id == JobRow.id, PromptRow.status == "queued"
+    )
     rows = session.execute(
-        select(JobRow.id, JobRow.settings)
-        .where(JobRow.key_id == key_id, JobRow.status.in_(("queued", "running")), queued > 0)
-        .order_by(JobRow.prompt_count - queued, JobRow.id)
+        select(JobRow.id, JobRow.model)
+        .where(JobRow.key_id == key_id, JobRow.status.in_(("queued", "running")), queued.exists())
+        .order_by(JobRow.priority, JobRow.served_at, JobRow.id)
         .limit(JOBS_LOOKED_AT)
     )
-    return [(row.id, row.settings["model"]) for row in rows]
+    return [(row.id, row.model) for row in rows]
 
 
 def hold(session: Session, key_id: str) -> None:
@@ -87,7 +86,11 @@ def hold(session: Session, key_id: str) -> None:
 
 def unfinished(session: Session, key_id: str) -> int:
     """How many prompts of a key's jobs wait or run."""
-    found = session.scalar(_prompts(key_id).where(PromptRow.status.in_(("queued", "running"))))
+    found = session.scalar(
+        _of_open_jobs(select(func.count()).select_from(PromptRow), JobRow.key_id == key_id).where(
+            PromptRow.status.in_(("queued", "running"))
+        )
+    )
     return found or 0
 
 
@@ -97,11 +100,14 @@ def _limit(session: Session, key_id: str | None) -> int | None:
     return session.scalar(select(KeyRow.running_prompts).where(KeyRow.id == key_id))
 
 
-def _prompts(key_id: str | None) -> Select[int]:
-    """Counts prompts of the key's jobs that have not ended."""
-    return (
-        select(func.count())
-        .select_from(PromptRow)
-        .join(JobRow, JobRow.id == PromptRow.job_id)
-        .where(JobRow.key_id == key_id, JobRow.status.in_(_ACTIVE))
+def _running(prompts: Select[int], of_key: ColumnElement[bool]) -> Select[int]:
+    """Those of a key that run, and whose worker is not known to have died."""
+    return _of_open_jobs(prompts, of_key).where(
+        PromptRow.status == "running", PromptRow.lease_expires_at >= now()
+    )
+
+
+def _of_open_jobs(prompts: Select[int], of_key: ColumnElement[bool]) -> Select[int]:
+    return prompts.join(JobRow, JobRow.id == PromptRow.job_id).where(
+        of_key, JobRow.status.in_(_ACTIVE)
     )

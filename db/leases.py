@@ -46,7 +46,7 @@ def claim(
 ) -> Claim | None:
     """Lease a group's prompts that are queued, or whose lease is over.
 
-    Only with the model that the job asks for: a wake-up that went astray leaves the group to a
+    Whose turn it is, ``turns.claim`` decides. Only with the model that the job asks for: a wake-up that went astray leaves the group to a
     worker that has it.
 
     A prompt that was claimed ``max_attempts`` times in a row without a trace row or an end
@@ -79,11 +79,6 @@ def claim(
     rest = [prompt for prompt in claimable if prompt.attempt < max_attempts]
     if room == 0:
         return None  # woken again when a prompt of the key ends
-    if room is not None and all(prompt.status == "queued" for prompt in rest):
-        turn = admission.turn(session, str(job.key_id), model)
-        if turn is not None and turn != job.id:
-            admission.wake_job(session, turn)
-            return None
     chosen = _chosen(rest)
     taken = chosen[:room]
     if len(chosen) < len(rest) and (room is None or len(taken) < room):
@@ -111,13 +106,14 @@ def claim(
         fence=PromptRow.fence + 1,
         attempt=PromptRow.attempt + 1,
     )
+    begun = {"status": "running", "started_at": job.started_at or time}
+    session.execute(
+        update(JobRow)
+        .where(JobRow.id == job.id)
+        .values(served_at=time, **(begun if job.status == "queued" else {})),
+        execution_options={"synchronize_session": False},
+    )
     if job.status == "queued":
-        session.execute(
-            update(JobRow)
-            .where(JobRow.id == job.id)
-            .values(status="running", started_at=job.started_at or time),
-            execution_options={"synchronize_session": False},
-        )
         events.append(session, job.id, "job", {"id": job.id, "status": "running"})
         deliveries.job_event(session, job.id, "job.started")
     return claimed

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, ForeignKeyConstraint, Index, Integer
+from sqlalchemy import BigInteger, ForeignKey, ForeignKeyConstraint, Index, Integer, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.declared import Base as Base
@@ -16,15 +16,21 @@ from db.delivery_rows import DeliveryRow as DeliveryRow
 from db.job_row import JobRow as JobRow
 from db.key_row import KeyRow as KeyRow
 
+_LEFT = "left_at IS NOT NULL"
+
 
 class GroupRow(Base):
     """Prompts that are decoded together; a wake-up names one group."""
 
     __tablename__ = "groups"
+    __table_args__ = (
+        Index("ix_groups_left", "left_at", sqlite_where=text(_LEFT), postgresql_where=text(_LEFT)),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
     woken_at: Mapped[datetime] = mapped_column(index=True)
+    left_at: Mapped[datetime | None]  # when its worker was found dead; its prompts may go on by now
     traceparent: Mapped[str | None]  # of the request that queued it
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, ScalarResult, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, ScalarResult, Select, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from db.models import GroupRow, JobRow, PromptRow, WakeupRow
@@ -54,7 +54,8 @@ def sent(session: Session, ids: Sequence[int]) -> None:
 def due(session: Session, *, older_than_seconds: float, limit: int = 64) -> list[str]:
     """Groups that wait for a worker although they were woken; marks them woken now.
 
-    All groups whose worker is gone (an expired lease), and of those still queued ``limit``:
+    All groups whose worker is gone (an expired lease), which are marked as left, so that they
+    are the first to be claimed; and of those still queued ``limit``:
     waking thousands of queued groups again and again would only fill the queue. The jobs take
     turns, each with what it was woken for longest ago, so that a long job whose model has no
     worker holds up no other. Groups woken within ``older_than_seconds`` are left out, and jobs
@@ -65,11 +66,7 @@ def due(session: Session, *, older_than_seconds: float, limit: int = 64) -> list
         JobRow.status.in_(("queued", "running")),
         GroupRow.woken_at <= time - timedelta(seconds=older_than_seconds),
     )
-    abandoned = select(PromptRow.index).where(
-        PromptRow.group_id == GroupRow.id,
-        PromptRow.status == "running",
-        or_(PromptRow.lease_expires_at.is_(None), PromptRow.lease_expires_at < time),
-    )
+    abandoned = abandoned_prompts(time)
     waiting = select(PromptRow.index).where(
         PromptRow.group_id == GroupRow.id, PromptRow.status == "queued"
     )
@@ -87,11 +84,29 @@ def due(session: Session, *, older_than_seconds: float, limit: int = 64) -> list
         .subquery()
     )
     chosen = select(turns.c.id).order_by(turns.c.turn, turns.c.woken_at, turns.c.id).limit(limit)
-    found = list(_locked(session, *overdue, abandoned.exists()))
-    found.extend(_locked(session, *overdue, GroupRow.id.in_(chosen)))
-    if found:
-        session.execute(update(GroupRow), [{"id": group, "woken_at": time} for group in found])
-    return found
+    session.execute(
+        update(GroupRow)
+        .where(GroupRow.left_at.is_not(None), ~abandoned.exists())
+        .values(left_at=None),
+        execution_options={"synchronize_session": False},
+    )
+    left = list(_locked(session, *overdue, abandoned.exists()))
+    waits = list(_locked(session, *overdue, GroupRow.id.in_(chosen)))
+    if left:
+        told = [{"id": group, "woken_at": time, "left_at": time} for group in left]
+        session.execute(update(GroupRow), told)
+    if waits:
+        session.execute(update(GroupRow), [{"id": group, "woken_at": time} for group in waits])
+    return left + waits
+
+
+def abandoned_prompts(time: datetime) -> Select[int]:
+    """Prompts of a group whose worker is gone: it has not renewed its lease."""
+    return select(PromptRow.index).where(
+        PromptRow.group_id == GroupRow.id,
+        PromptRow.status == "running",
+        or_(PromptRow.lease_expires_at.is_(None), PromptRow.lease_expires_at < time),
+    )
 
 
 def _locked(session: Session, *conditions: ColumnElement[bool]) -> ScalarResult[str]:

@@ -13,7 +13,7 @@ import torch
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from db import contexts, jobs, leases
+from db import contexts, jobs, turns
 from db.leases import Claim
 from db.session import reading
 from prelogit.core.errors import PrelogitError
@@ -50,12 +50,12 @@ def run_group(desk: Desk, group_id: str) -> None:
             patience_seconds=ttl_seconds,
         )
         if claim is None:
-            log.debug("nothing to claim group=%r", group_id)
+            log.debug("nothing to claim, woken by group=%r", group_id)
             return
         with at(job=claim.job_id), desk.heartbeat.holding(claim) as held:
             log.info(
                 "claimed job=%s group=%s prompts=%d",
-                *(claim.job_id, group_id, len(claim.prompts)),
+                *(claim.job_id, claim.group_id, len(claim.prompts)),
             )
             new_tokens = claim.request.max_new_tokens
             spans = Spans(claim, trace)
@@ -71,19 +71,19 @@ def run_group(desk: Desk, group_id: str) -> None:
             with closing(spans):
                 _run(desk, writer)
     except SQLAlchemyError as error:
-        log.error("left to its lease group=%r (%s)", group_id, type(error).__name__)
+        log.error("left to its lease, woken by group=%r (%s)", group_id, type(error).__name__)
 
 
 def _claim(desk: Desk, session: Session, group_id: str) -> tuple[Claim | None, str | None]:
     """The claim, and the trace that it goes on with."""
-    claim = leases.claim(
+    claim = turns.claim(
         session,
         group_id,
         owner=desk.owner,
         model=desk.model.name,
         ttl_seconds=desk.settings.lease_seconds,
     )
-    return claim, contexts.of_group(session, group_id)
+    return claim, None if claim is None else contexts.of_group(session, claim.group_id)
 
 
 def _run(desk: Desk, writer: Writer) -> None:
