@@ -14,6 +14,7 @@ from api.keys.entry import check_entry
 from api.settings import Settings
 from db.session import make_engine, migrate, reading, sessions
 from prelogit.core.errors import LaunchError, PrelogitError, StoreError
+from prelogit.slow_clients import Patient
 from prelogit.telemetry import lines, tracing
 
 TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -75,6 +76,7 @@ def main() -> int:
             app,
             host=settings.host,
             port=settings.port,
+            http=Patient,
             ws="none",
             log_config=None,
             access_log=False,

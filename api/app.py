@@ -58,6 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
         version=__version__,
         description=DESCRIPTION,
         lifespan=_lifespan,
+        redirect_slashes=False,  # a redirect would lead to the host that the request names
         dependencies=[Depends(placed), Depends(guard)],
     )
     app.state.settings = settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, and_, case, func, or_, select
@@ -108,8 +108,8 @@ def _position(cursor: str) -> tuple[datetime, str]:
     try:
         time = datetime.fromisoformat(created_at)
         if time.tzinfo is not None:
-            return time, job_id
-    except ValueError:
+            return time.astimezone(UTC), job_id
+    except (ValueError, OverflowError):
         pass
     raise cursors.refused()
 

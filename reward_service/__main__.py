@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from prelogit.core.errors import PrelogitError
+from prelogit.slow_clients import Patient
 from prelogit.telemetry import lines, tracing
 from reward_service.app import create_app
 from reward_service.settings import RewardSettings
@@ -43,6 +44,8 @@ def main() -> int:
         create_app(settings, on_stop=end_tracing),
         host=settings.reward_host,
         port=settings.reward_port,
+        http=Patient,
+        ws="none",
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=GRACE_SECONDS,

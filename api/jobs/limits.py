@@ -12,10 +12,13 @@ from api.jobs.values import value_problems
 from api.settings import Settings
 from api.webhooks.allowed import webhook_problems
 from prelogit.core.errors import InputError
-from prelogit.text import encode
+from prelogit.text import conversation, encode
 from prelogit.wire.jobs import JobRequest, PromptItem
 from prelogit.wire.params import AISP, Params
 from prelogit.wire.problem import FieldProblem
+
+# No text has tokens of so many characters on average; to count those of megabytes takes a minute.
+MOST_CHARACTERS = 64
 
 
 class Counted(NamedTuple):
@@ -56,6 +59,11 @@ def count_prompts(request: JobRequest, text: Text) -> Counted:
     for place, item in enumerate(request.prompts):
         assert isinstance(item, PromptItem)  # noqa: S101  (the request is filled in)
         assert item.id is not None  # noqa: S101
+        if text.context_length is not None:
+            characters = sum(len(message["content"]) for message in conversation(item))
+            if characters > text.context_length * MOST_CHARACTERS:
+                problems.append(_far_too_long(place, characters, text.context_length))
+                continue
         try:
             count = len(encode(text.tokenizer, item, request.template))
         except InputError as error:
@@ -66,6 +74,15 @@ def count_prompts(request: JobRequest, text: Text) -> Counted:
         if most is not None and count > most:
             problems.append(_too_long(place, count, request, text.context_length or 0))
     return Counted(tokens, problems)
+
+
+def _far_too_long(place: int, characters: int, context: int) -> FieldProblem:
+    return FieldProblem(
+        field=f"prompts.{place}",
+        message=f"has {characters:,} characters, far more than fit into the model's context of "
+        f"{context:,} tokens: shorten it",
+        allowed={"characters": context * MOST_CHARACTERS, "context_length": context},
+    )
 
 
 def _too_long(place: int, count: int, request: JobRequest, context: int) -> FieldProblem:

@@ -17,6 +17,11 @@ LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 LOOPBACK = ("http://127.0.0.1", "http://localhost", "http://[::1]")
 _PORTS = {"http": 80, "https": 443}
 
+# Of IPv6 only this part is given out as public: others hold IPv4 addresses too, in forms of their own.
+_UNICAST = ipaddress.ip_network("2000::/3")
+_TRANSLATED = ipaddress.ip_network("64:ff9b::/96")  # where a network has IPv6 alone (NAT64)
+_RELAYS = ipaddress.ip_network("192.88.99.0/24")  # to 6to4, given up
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -57,10 +62,15 @@ def below(url: str, entry: str) -> bool:
 
 def private(address: Address) -> bool:
     """Whether an address is anything but a public one; those inside of IPv6 are looked through."""
-    inner = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
-    if inner is not None:
-        return private(inner)
-    return not address.is_global or address.is_multicast
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if address in _TRANSLATED:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return private(inner)
+        if address not in _UNICAST:
+            return True
+    return not address.is_global or address.is_multicast or address in _RELAYS
 
 
 def _is_private(host: str) -> bool:

@@ -39,11 +39,20 @@ class TextLines(logging.Formatter):
     """The line as ever; what it is about comes last, unless the message says it."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging calls it so
-        line, message = super().formatMessage(record), record.getMessage()
+        message = record.getMessage()
+        record.message = message if message.isprintable() else "".join(map(_seen, message))
+        line = super().formatMessage(record)
         for name, value in about(record).items():
             if value is not None and not any(said in message for said in SAID.get(name, ())):
                 line += f" {name}={shown(name, value)}"
         return line
+
+
+def _seen(character: str) -> str:
+    """The character, or its escape: an address or a name from outside must not begin a line of its own."""
+    if character in "\t " or character.isprintable():
+        return character
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def shown(name: str, value: object) -> str:

@@ -90,7 +90,10 @@ class KeyRequest(Strict):
             return None
         if moment <= datetime.now(UTC):
             raise ValueError("must be a moment in the future, such as 2030-01-01T00:00:00Z")
-        return moment.astimezone(UTC)
+        try:
+            return moment.astimezone(UTC)
+        except OverflowError:  # the last hours of the year 9999, told elsewhere in the world
+            raise ValueError("must be a moment before the year 10000") from None
 
 
 class KeyInfo(BaseModel):

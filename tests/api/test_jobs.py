@@ -7,6 +7,7 @@ import threading
 import httpx
 import pytest
 
+from db.cursor import encode
 from tests.api.running import Running
 from tests.api.worker import Worker
 
@@ -50,6 +51,8 @@ def test_jobs_are_listed_by_status(gateway: Running) -> None:
         ("cursor=nonsense", "cursor"),
         ("cursor=%00", "cursor"),
         ("cursor=WzEsMl0", "cursor"),
+        # A moment that is outside of all years in UTC.
+        (f"cursor={encode('9999-12-31T23:59:59-23:59', 'x')}", "cursor"),
         ("status=done", "status"),
     ],
 )

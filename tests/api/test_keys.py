@@ -177,6 +177,7 @@ def test_an_admin_of_every_project_makes_keys_of_any(locked: Running) -> None:
         ({"rate": 3}, "rate"),
         ({"project": "a/b"}, "project"),
         ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
+        ({"expires_at": "9999-12-31T23:59:59-23:59"}, "expires_at"),
         ([], "body"),
     ],
 )

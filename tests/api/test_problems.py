@@ -17,6 +17,12 @@ def test_an_unknown_address(gateway: Running) -> None:
     assert "/docs" in answer.json()["detail"]
 
 
+def test_no_answer_sends_to_the_host_that_a_request_names(gateway: Running) -> None:
+    answer = gateway.client.get("/v1/jobs/", headers={"Host": "evil.example.com"})
+    assert answer.status_code == 404
+    assert "location" not in answer.headers
+
+
 def test_a_method_that_is_not_offered(gateway: Running) -> None:
     answer = gateway.client.put("/v1/models")
     assert answer.status_code == answer.json()["status"] == 405

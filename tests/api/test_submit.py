@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from api.jobs.limits import MOST_CHARACTERS
 from tests.api.conftest import CONTEXT_LENGTH, Start
 from tests.api.running import Running, free_port
 
@@ -161,6 +162,15 @@ def test_every_prompt_that_does_not_fit_is_named(gateway: Running) -> None:
     assert "241 tokens" in error["message"]
     assert error["allowed"]["maximum"] == CONTEXT_LENGTH - 16
     assert gateway.post({"prompts": [fits], "max_new_tokens": 16}).status_code == 202
+
+
+def test_a_text_that_cannot_fit_is_not_counted_first(gateway: Running) -> None:
+    most = CONTEXT_LENGTH * MOST_CHARACTERS
+    body = {"prompts": ["w" * most, "w" * (most + 1)], "max_new_tokens": 16}
+    (error,) = assert_problem(gateway.post(body), 422)["errors"]
+    assert error["field"] == "prompts.1"
+    assert f"has {most + 1:,} characters" in error["message"]
+    assert error["allowed"]["characters"] == most
 
 
 def test_of_many_wrong_prompts_the_first_twenty_are_listed(gateway: Running) -> None:

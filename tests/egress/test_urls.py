@@ -25,6 +25,8 @@ from prelogit.egress.urls import LOOPBACK, AllowedUrls, allowed_by, private
         ("http://rm:8000/a", ["http://rm:8000/a/"]),
         ("https://rm.example.com", ["*"]),
         ("http://8.8.8.8", ["*"]),
+        ("http://[2606:4700::1111]", ["*"]),
+        ("http://[64:ff9b::8.8.8.8]", ["*"]),
     ],
 )
 def test_allowed(url: str, entries: list[str]) -> None:
@@ -50,6 +52,12 @@ def test_allowed(url: str, entries: list[str]) -> None:
         ("http://localhost:6379", ["*"]),
         ("http://redis:6379", ["*"]),
         ("http://0.0.0.0", ["*"]),
+        ("http://[64:ff9b::169.254.169.254]", ["*"]),
+        ("http://[64:ff9b:1::10.0.0.7]", ["*"]),
+        ("http://[::10.0.0.7]", ["*"]),
+        ("http://[::ffff:0:10.0.0.7]", ["*"]),
+        ("http://[fec0::1]", ["*"]),
+        ("http://192.88.99.1", ["*"]),
     ],
 )
 def test_not_allowed(url: str, entries: list[str]) -> None:

@@ -54,6 +54,14 @@ def test_text_is_as_ever_where_there_is_nothing_to_add() -> None:
     ]
 
 
+def test_what_comes_from_outside_begins_no_line_of_its_own() -> None:
+    logged = Logged(TextLines(TEXT))
+    logged.log.info("GET %s: refused", "/v1/jobs/\nERROR some: forged\x1b[2J\u2028é\ud800")
+    assert logged.lines == [
+        r"INFO some: GET /v1/jobs/\nERROR some: forged\x1b[2J\u2028é\ud800: refused"
+    ]
+
+
 def test_text_gets_what_the_message_does_not_say() -> None:
     logged = Logged(TextLines(TEXT))
     with at(request="abc", job="job_1"):
