@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import Session, aliased
 
 from db.models import CandidateRow, IterationRow, PromptRow
@@ -20,7 +21,7 @@ def results(
     """Each prompt's state with its best so far and its costs so far, by prompt id."""
     if not prompts:
         return {}
-    ids = [prompt.prompt_id for prompt in prompts]
+    ids = [prompt.prompt_id for prompt in prompts if prompt.rounds_done]
     best = _best(session, job_id, ids, settings["top_k"])
     costs = _costs(session, job_id, ids)
     found = {}
@@ -50,12 +51,24 @@ def results(
 def _best(
     session: Session, job_id: str, ids: Sequence[str], top_k: int
 ) -> dict[str, list[Candidate]]:
+    best: dict[str, list[Candidate]] = defaultdict(list)
+    if ids:
+        asked = {"job": job_id, "ids": ids, "top_k": top_k}
+        for found in session.scalars(_best_query(), asked):
+            best[found.prompt_id].append(candidate(found))
+    return best
+
+
+@cache  # to make these statements costs more than to run them
+def _best_query() -> Select[CandidateRow]:
     # Of a text that was drawn more than once the best alone, as in a stored result.
     copy = _numbered(CandidateRow, CandidateRow.prompt_id, CandidateRow.text)
     copies = (
         select(CandidateRow, copy.label("copy"))
         .where(
-            CandidateRow.job_id == job_id, CandidateRow.prompt_id.in_(ids), CandidateRow.arm == 0
+            CandidateRow.job_id == bindparam("job"),
+            CandidateRow.prompt_id.in_(bindparam("ids", expanding=True)),
+            CandidateRow.arm == 0,
         )
         .subquery()
     )
@@ -63,11 +76,8 @@ def _best(
     number = _numbered(one, one.prompt_id)
     ranked = select(one, number.label("number")).where(copies.c.copy == 1).subquery()
     row = aliased(CandidateRow, ranked)
-    best: dict[str, list[Candidate]] = defaultdict(list)
-    query = select(row).where(ranked.c.number <= top_k).order_by(ranked.c.number)
-    for found in session.scalars(query.execution_options(populate_existing=True)):
-        best[found.prompt_id].append(candidate(found))
-    return best
+    query = select(row).where(ranked.c.number <= bindparam("top_k")).order_by(ranked.c.number)
+    return query.execution_options(populate_existing=True)
 
 
 def _numbered(row: Any, *within: Any) -> Any:
@@ -78,7 +88,21 @@ def _numbered(row: Any, *within: Any) -> Any:
 
 
 def _costs(session: Session, job_id: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    rows = session.execute(
+    rows = session.execute(_costs_query(), {"job": job_id, "ids": ids}) if ids else ()
+    return {
+        prompt_id: {
+            "iterations": rounds,
+            "samples": int(samples or 0),
+            "generated_tokens": int(tokens or 0),
+            "seconds": Seconds(decode=decode or 0, reward=reward or 0, wait=wait or 0),
+        }
+        for prompt_id, rounds, samples, tokens, decode, reward, wait in rows
+    }
+
+
+@cache
+def _costs_query() -> Select[str, int, int, int, float, float, float]:
+    return (
         select(
             IterationRow.prompt_id,
             func.count(),
@@ -89,16 +113,9 @@ def _costs(session: Session, job_id: str, ids: Sequence[str]) -> dict[str, dict[
             func.sum(IterationRow.wait_seconds),
         )
         .where(
-            IterationRow.job_id == job_id, IterationRow.prompt_id.in_(ids), IterationRow.arm == 0
+            IterationRow.job_id == bindparam("job"),
+            IterationRow.prompt_id.in_(bindparam("ids", expanding=True)),
+            IterationRow.arm == 0,
         )
         .group_by(IterationRow.prompt_id)
     )
-    return {
-        prompt_id: {
-            "iterations": rounds,
-            "samples": int(samples or 0),
-            "generated_tokens": int(tokens or 0),
-            "seconds": Seconds(decode=decode or 0, reward=reward or 0, wait=wait or 0),
-        }
-        for prompt_id, rounds, samples, tokens, decode, reward, wait in rows
-    }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, and_, case, func, or_, select
+from sqlalchemy import Select, and_, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from db import cursor as cursors
@@ -48,7 +49,7 @@ def view(session: Session, job_id: str, *, prompts: bool = True) -> Job | None:
             "counts": tally.counts,
             "progress": _progress(row, tally.rounds_done),
             "usage": _usage(row),
-            "reward": _rewards(session, row),
+            "reward": _rewards(session, row, tally.counts),
             "engine": row.engine,
             "probe": row.probe,
             "held_out_probe": row.held_out_probe,
@@ -120,18 +121,21 @@ class _Tally(NamedTuple):
 
 
 def _tally(session: Session, job: JobRow) -> _Tally:
-    rows = session.execute(
-        select(
-            PromptRow.status,
-            func.count(),
-            # A prompt that ended early has no more rounds to do.
-            func.sum(case((PromptRow.status.in_(ENDED), job.rounds), else_=PromptRow.rounds_done)),
-        )
-        .where(PromptRow.job_id == job.id)
-        .group_by(PromptRow.status)
-    ).all()
+    rows = session.execute(_tally_query(), {"job": job.id}).all()
     counts = Counts(total=job.prompt_count, **{status: count for status, count, _ in rows})
-    return _Tally(counts, sum(int(rounds) for _, _, rounds in rows))
+    # A prompt that ended early has no more rounds to do.
+    done = (count * job.rounds if status in ENDED else rounds for status, count, rounds in rows)
+    return _Tally(counts, sum(done))
+
+
+# Statements of requests that come often are made once: to make one costs more than to run it.
+@cache
+def _tally_query() -> Select[str, int, int]:
+    return (
+        select(PromptRow.status, func.count(), func.sum(PromptRow.rounds_done))
+        .where(PromptRow.job_id == bindparam("job"))
+        .group_by(PromptRow.status)
+    )
 
 
 def _request(session: Session, job: JobRow, *, prompts: bool) -> dict[str, Any]:
@@ -171,13 +175,13 @@ def _usage(job: JobRow) -> Usage:
     )
 
 
-def _rewards(session: Session, job: JobRow) -> RewardSummary:
-    best, first = session.execute(
-        select(func.avg(ResultRow.reward), func.avg(ResultRow.first_mean)).where(
-            ResultRow.job_id == job.id, ResultRow.succeeded
-        )
-    ).one()
-    by_arm = {row.arm: row for row in session.execute(_margins(job.id))}
+def _rewards(session: Session, job: JobRow, counts: Counts) -> RewardSummary:
+    best = first = None
+    by_arm = {}
+    if counts.succeeded:
+        best, first = session.execute(_means_query(), {"job": job.id}).one()
+        if job.settings["baselines"]:
+            by_arm = {row.arm: row for row in session.execute(_margins_query(), {"job": job.id})}
     summaries = []
     for arm, params in enumerate(job.settings["baselines"], start=1):
         row = by_arm.get(arm)
@@ -196,9 +200,17 @@ def _rewards(session: Session, job: JobRow) -> RewardSummary:
     return RewardSummary(mean_best=best, mean_first=first, baselines=summaries)
 
 
-def _margins(job_id: str) -> Select[Any]:
+@cache
+def _means_query() -> Select[float, float]:
+    return select(func.avg(ResultRow.reward), func.avg(ResultRow.first_mean)).where(
+        ResultRow.job_id == bindparam("job"), ResultRow.succeeded
+    )
+
+
+@cache
+def _margins_query() -> Select[Any]:
     """Of each arm: mean reward, and of both margins the mean, the squares around it and the count."""
-    mine = BaselineRow.job_id == job_id
+    mine = BaselineRow.job_id == bindparam("job")
     means = (
         select(
             BaselineRow.arm,

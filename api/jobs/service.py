@@ -97,7 +97,7 @@ async def wait(job_id: str, seconds: float, request: Request, here: Gateway) -> 
         return jobs.status(session, job_id)
 
     until = time.monotonic() + seconds
-    first = await here.look(status)
+    first = await here.look(status) if seconds > 0 else None
     pause = here.settings.poll_seconds
     while first is not None and first not in ENDED and not here.stopping.is_set():
         left = until - time.monotonic()

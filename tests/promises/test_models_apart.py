@@ -58,7 +58,10 @@ def test_a_wake_up_on_the_wrong_queue_is_not_followed(stack: Stack, other_model:
     (group,) = stack.groups(job_id)
     for _ in range(3):
         stack.send(RUN_GROUP, group, model=other_model)
-    until(lambda: wrong.said.count(f"nothing to claim group={group!r}") == 3, "all are looked at")
+    until(
+        lambda: wrong.said.count(f"nothing to claim, woken by group={group!r}") == 3,
+        "all are looked at",
+    )
     assert stack.job(job_id).status == "queued"
     right = stack.worker()
     assert stack.ended(job_id).status == "succeeded"
