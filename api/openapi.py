@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api.errors import MEDIA_TYPE
-from api.jobs.request import job_schema
+from api.jobs.schema import job_schema
 from prelogit.wire.keys import KeyRequest
 from prelogit.wire.problem import Problem
 
@@ -46,11 +46,19 @@ JOB_EXAMPLES: dict[str, Any] = {
         },
     },
 }
+JOB_LINES = {
+    "type": "string",
+    "description": "For very many prompts: on the first line the job without its prompts, {} where "
+    "all has its default; on each further line one prompt, as `prompts` would have it.",
+    "example": '{"max_new_tokens": 32}\n"How do I sleep better?"\n{"id": "tea", "prompt": "How do I '
+    'make tea?"}\n',
+}
 JOB_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
-            "application/json": {"schema": {"$ref": f"{REF}JobRequest"}, "examples": JOB_EXAMPLES}
+            "application/json": {"schema": {"$ref": f"{REF}JobRequest"}, "examples": JOB_EXAMPLES},
+            "application/x-ndjson": {"schema": JOB_LINES},
         },
     }
 }

@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     retention_days, candidates_retention_days: how long jobs are kept after their end, and their candidates.
     webhook_urls: beginnings of the URLs that jobs may have told; webhook_secrets: what signs it, by name.
     webhook_timeout_seconds: of one post; webhook_hours: how long after an event it is tried.
+    max_body_bytes: of a JSON body; max_stream_bytes: of a job that comes as lines.
     max_samples: most candidates of one prompt, for the method and for each baseline.
     max_rows, memory_gb, device, dtype: as the workers have them; here they only enter the estimate.
     outbox_seconds: how often the outbox is looked into without being told to.
@@ -79,7 +80,8 @@ class Settings(BaseSettings):
     dtype: str = "auto"
 
     max_body_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
-    max_prompts: Annotated[int, Field(ge=1)] = 10_000
+    max_stream_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024 * 1024
+    max_prompts: Annotated[int, Field(ge=1)] = 100_000
     max_new_tokens: Annotated[int, Field(ge=1)] = 1024
     max_samples: Annotated[int, Field(ge=1)] = 4096
     max_rows: Annotated[int, Field(ge=1)] | None = None

@@ -1,7 +1,8 @@
-"""How much memory a gateway needs for one very large job: accepted, listed, paged, exported.
+"""How much memory a gateway needs for one very large job, from its post to its end.
 
-``python -m benchmarks.flat_memory [--prompts 100000]``: a gateway process on a fresh SQLite store,
-without a worker; its resident memory is read from /proc after and during each step.
+``python -m benchmarks.flat_memory [--prompts 100000]``: a gateway process on a fresh store, without a
+worker; its resident memory is read from /proc after and during each step. The job is posted as lines,
+looked at in every way, cancelled, exported and deleted; then it is posted as one JSON object.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from benchmarks.report import table, write
+from tests.conftest import running_postgres
 from tests.workers.processes import Child, environment, free_port, python
 from tests.workers.services import save_model
 
@@ -54,50 +58,99 @@ class Peak:
         self.seconds = time.monotonic() - self._begun
 
 
-def body(prompts: int) -> Iterator[bytes]:
-    """The job, in pieces."""
-    yield b'{"prompts": ['
+def texts(prompts: int) -> Iterator[bytes]:
+    """The prompts, each as JSON."""
     for number in range(prompts):
         text = f"Tell me fact number {number} about the sea, and why it matters to whales."
-        yield (", " if number else "").encode() + json.dumps(text).encode()
-    yield b'], "max_new_tokens": 8}'
+        yield json.dumps(text).encode()
 
 
-def post(client: httpx.Client, prompts: int) -> str:
-    """The id of the job."""
-    headers = {"Content-Type": "application/json"}
-    answer = client.post("/v1/jobs", content=body(prompts), headers=headers)
-    answer.raise_for_status()
-    return str(answer.json()["id"])
+def lines(prompts: int) -> Iterator[bytes]:
+    """The job as lines, in pieces."""
+    yield b'{"max_new_tokens": 8}\n'
+    for text in texts(prompts):
+        yield text + b"\n"
 
 
-def page(client: httpx.Client, job_id: str, pages: int) -> int:
-    """How many results were on so many pages."""
-    cursor, seen = None, 0
-    for _ in range(pages):
-        known = {"limit": PAGE} | ({} if cursor is None else {"cursor": cursor})
-        answer = client.get(f"/v1/jobs/{job_id}/results", params=known).raise_for_status().json()
-        seen, cursor = seen + len(answer["data"]), answer["next_cursor"]
-        if cursor is None:
-            break
-    return seen
+def whole(prompts: int) -> Iterator[bytes]:
+    """The job as one JSON object, in pieces."""
+    yield b'{"max_new_tokens": 8, "prompts": ['
+    for number, text in enumerate(texts(prompts)):
+        yield (b", " if number else b"") + text
+    yield b"]}"
 
 
-def export(client: httpx.Client, job_id: str) -> int:
-    """How many lines the export has, once the job was cancelled."""
-    client.post(f"/v1/jobs/{job_id}/cancel").raise_for_status()
-    with client.stream("GET", f"/v1/jobs/{job_id}/results.jsonl") as answer:
-        return sum(1 for _ in answer.iter_lines())
+class Steps:
+    """One job, step by step; each returns how many entries it has seen."""
+
+    def __init__(self, client: httpx.Client, prompts: int, pages: int) -> None:
+        self._client, self._prompts, self._pages = client, prompts, pages
+        self._at = ""
+
+    def streamed(self) -> int:
+        return self._post(lines(self._prompts), "application/x-ndjson")
+
+    def posted_whole(self) -> int:
+        return self._post(whole(self._prompts), "application/json")
+
+    def listed(self) -> int:
+        return sum(len(job["request"]["prompts"]) for job in self._get("/v1/jobs")["data"])
+
+    def looked_at(self) -> int:
+        return len(self._get(self._at)["request"]["prompts"])
+
+    def prompts(self) -> int:
+        return self._paged(f"{self._at}/prompts")
+
+    def results(self) -> int:
+        return self._paged(f"{self._at}/results")
+
+    def cancelled(self) -> int:
+        answer = self._client.post(f"{self._at}/cancel").raise_for_status().json()
+        return int(answer["counts"]["cancelled"])
+
+    def exported(self) -> int:
+        with self._client.stream("GET", f"{self._at}/results.jsonl") as answer:
+            return sum(1 for _ in answer.iter_lines())
+
+    def deleted(self) -> int:
+        self._client.delete(self._at).raise_for_status()
+        return 0
+
+    def _post(self, content: Iterator[bytes], kind: str) -> int:
+        headers = {"Content-Type": kind}
+        answer = self._client.post("/v1/jobs", content=content, headers=headers)
+        job = answer.raise_for_status().json()
+        self._at = job["links"]["self"]
+        return int(job["counts"]["total"])
+
+    def _get(self, path: str, **query: str | int) -> dict[str, Any]:
+        return dict(self._client.get(path, params=query).raise_for_status().json())
+
+    def _paged(self, path: str) -> int:
+        cursor, seen = {}, 0
+        for _ in range(self._pages):
+            page = self._get(path, limit=PAGE, **cursor)
+            seen += len(page["data"])
+            if page["next_cursor"] is None:
+                break
+            cursor = {"cursor": page["next_cursor"]}
+        return seen
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prompts", type=int, default=100_000)
-    parser.add_argument("--pages", type=int, default=50, help="of results that are read")
+    parser.add_argument("--pages", type=int, default=50, help="of prompts and of results")
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--out", type=Path, default=None)
     told = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="prelogit-flat-") as name:
+    with ExitStack() as stack:
+        name = stack.enter_context(tempfile.TemporaryDirectory(prefix="prelogit-flat-"))
         folder, port = Path(name), free_port()
+        store = {}
+        if told.database == "postgresql":
+            store["database_url"] = stack.enter_context(running_postgres())
         env = environment(
             home=folder / "home",
             model=save_model(folder / "model"),
@@ -105,32 +158,32 @@ def main() -> None:
             redis_url=f"redis://127.0.0.1:{free_port()}/0",
             max_prompts=told.prompts,
             max_body_bytes=200 * told.prompts,
+            **store,
         )
         gateway = Child(python("api"), folder / "gateway.log", env)
-        try:
-            gateway.until_said("Application startup complete")
-            rows = [["started", 0.0, resident(gateway.pid), resident(gateway.pid), 0]]
-            client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=600)
-            job = {"id": ""}
-
-            def accepted() -> int:
-                job["id"] = post(client, told.prompts)
-                return told.prompts
-
-            steps: list[tuple[str, Callable[[], int]]] = [
-                ("accepted", accepted),
-                ("listed", lambda: len(client.get("/v1/jobs").raise_for_status().json()["data"])),
-                ("paged", lambda: page(client, job["id"], told.pages)),
-                ("exported", lambda: export(client, job["id"])),
-            ]
-            for step, work in steps:
-                with Peak(gateway.pid) as peak:
-                    count = work()
-                rows.append([step, peak.seconds, peak.most, resident(gateway.pid), count])
-        finally:
-            gateway.kill()
+        stack.callback(gateway.kill)
+        gateway.until_said("Application startup complete")
+        rows = [["started", 0.0, resident(gateway.pid), resident(gateway.pid), 0]]
+        client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=600)
+        job = Steps(client, told.prompts, told.pages)
+        steps: list[tuple[str, Callable[[], int]]] = [
+            ("posted as lines", job.streamed),
+            ("listed", job.listed),
+            ("looked at", job.looked_at),
+            ("pages of prompts", job.prompts),
+            ("pages of results", job.results),
+            ("cancelled", job.cancelled),
+            ("exported", job.exported),
+            ("deleted", job.deleted),
+            ("posted as JSON", job.posted_whole),
+        ]
+        for step, work in steps:
+            with Peak(gateway.pid) as peak:
+                count = work()
+            rows.append([step, peak.seconds, peak.most, resident(gateway.pid), count])
+            print(*rows[-1], flush=True)
     columns = ("step", "seconds", "most MB", "MB afterwards", "entries")
-    print(table(f"A job of {told.prompts:,} prompts", columns, rows))
+    print(table(f"A job of {told.prompts:,} prompts, {told.database}", columns, rows))
     results = [dict(zip(columns, row, strict=True)) for row in rows]
     write(told.out, "flat_memory", told, {"steps": results})
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import insert, select
@@ -13,11 +11,12 @@ from ulid import ULID
 
 from db.columns import dumped
 from db.lifecycle import cancel_requested, delete, project_of, request_cancel, retry, settle, status
-from db.models import GroupRow, JobRow, PromptRow, WakeupRow
+from db.models import GroupRow, JobRow
+from db.new_prompts import NewPrompts, insert_prompts
 from db.session import now
 from db.views import listing, view
 from prelogit.core.errors import StoreError
-from prelogit.wire.jobs import JobRequest, PromptItem
+from prelogit.wire.jobs import JobSettings
 from prelogit.wire.keys import DEFAULT_PROJECT
 from prelogit.wire.limits import pool_size
 from prelogit.wire.priority import PRIORITIES
@@ -52,9 +51,9 @@ class Created(NamedTuple):
 
 def create(
     session: Session,
-    request: JobRequest,
+    request: JobSettings,
+    prompts: NewPrompts,
     *,
-    token_counts: Mapping[str, int],
     idempotency_key: str | None,
     body_hash: str,
     project: str = DEFAULT_PROJECT,
@@ -63,9 +62,9 @@ def create(
     """Store a job, its prompts, its groups and one wake-up a group.
 
     Args:
-        request: with everything filled in (``JobRequest.filled``).
-        token_counts: tokens of each prompt, by prompt id. Prompts are grouped by length, so
-            that those decoded together are alike.
+        request: with everything filled in (``JobSettings.completed``).
+        prompts: with their ids. They are grouped by length, so that those decoded together are
+            alike.
         body_hash: tells a repeated request from another one with the same key.
         project: whose job it is; idempotency keys of other projects are others.
         key_id: the API key that posts it.
@@ -77,16 +76,13 @@ def create(
         if existing is not None:
             return existing
     job_id = f"job_{ULID()}"
-    items = [item for item in request.prompts if isinstance(item, PromptItem) and item.id]
-    if len(items) != len(request.prompts):
-        raise StoreError("prompts without ids cannot be stored: fill the request in first")
     time = now()
     try:
         # Two requests with one key may both have found nothing above: the unique key decides.
         with session.begin_nested():
             session.execute(
                 insert(JobRow).values(
-                    **_job_row(job_id, request, items, token_counts),
+                    **_job_row(job_id, request, prompts),
                     created_at=time,
                     served_at=time,
                     idempotency_key=idempotency_key,
@@ -100,7 +96,9 @@ def create(
         if existing is None:
             raise StoreError("the job could not be stored: send it again") from None
         return existing
-    group_ids = _insert_prompts(session, job_id, request, items, token_counts, time)
+    group_ids = insert_prompts(
+        session, job_id, prompts, group_size=_group_size(request, len(prompts.tokens))
+    )
     return Created(job_id, group_ids, existing=False)
 
 
@@ -132,29 +130,23 @@ def _existing(session: Session, key: str | None, body_hash: str) -> Created | No
     return Created(row.id, list(groups), existing=True)
 
 
-def _job_row(
-    job_id: str,
-    request: JobRequest,
-    items: list[PromptItem],
-    token_counts: Mapping[str, int],
-) -> dict[str, Any]:
-    body = request.model_dump(mode="json", by_alias=True)
-    size = len(dumped(body))
-    del body["prompts"]
+def _job_row(job_id: str, request: JobSettings, prompts: NewPrompts) -> dict[str, Any]:
+    settings = request.model_dump(mode="json", by_alias=True, exclude={"prompts"})
+    count = len(prompts.tokens)
     return {
         "id": job_id,
         "model": str(request.model),
         "priority": PRIORITIES.index(request.priority),
         "status": "queued",
-        "request_bytes": size,
-        "prompt_count": len(items),
-        "rounds": request.rounds,
-        "prompt_tokens": sum(token_counts[str(item.id)] for item in items),
-        "settings": body,
+        "request_bytes": len(dumped(settings)),  # those of its prompts are added with them
+        "prompt_count": count,
+        "rounds": request.rounds_of(count),
+        "prompt_tokens": sum(prompts.tokens),
+        "settings": settings,
     }
 
 
-def _group_size(request: JobRequest, prompts: int) -> int:
+def _group_size(request: JobSettings, prompts: int) -> int:
     """Prompts that one worker claims together: b, or several times b in a large job.
 
     With more at hand the worker begins the next prompt wherever rows become free; at least
@@ -164,38 +156,3 @@ def _group_size(request: JobRequest, prompts: int) -> int:
     if request.budget is not None:
         return pool_size(prompts, batch_size)
     return batch_size * min(4, max(1, prompts // (8 * batch_size)))
-
-
-def _insert_prompts(
-    session: Session,
-    job_id: str,
-    request: JobRequest,
-    items: list[PromptItem],
-    token_counts: Mapping[str, int],
-    time: datetime,
-) -> list[str]:
-    order = sorted(range(len(items)), key=lambda place: token_counts[str(items[place].id)])
-    size = _group_size(request, len(items))
-    groups = {f"grp_{ULID()}": order[at : at + size] for at in range(0, len(order), size)}
-    session.execute(
-        insert(GroupRow),
-        [{"id": group, "job_id": job_id, "woken_at": time} for group in groups],
-    )
-    session.execute(
-        insert(PromptRow),
-        [
-            {
-                "job_id": job_id,
-                "prompt_id": items[place].id,
-                "index": place,
-                "group_id": group,
-                "status": "queued",
-                "prompt_tokens": token_counts[str(items[place].id)],
-                "item": items[place].model_dump(mode="json"),
-            }
-            for group, places in groups.items()
-            for place in places
-        ],
-    )
-    session.execute(insert(WakeupRow), [{"group_id": group} for group in groups])
-    return list(groups)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from sqlalchemy import Select, insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from db import cursor as cursors
 from db import ending, unfinished
@@ -116,6 +116,7 @@ def _query(job_id: str) -> Select[PromptRow, ResultRow]:
             (ResultRow.job_id == PromptRow.job_id) & (ResultRow.prompt_id == PromptRow.prompt_id),
         )
         .where(PromptRow.job_id == job_id)
+        .options(defer(PromptRow.item, raiseload=True))  # no result shows it, and it may be long
         .execution_options(populate_existing=True)
     )
 

@@ -30,6 +30,7 @@ class ModelLimits(BaseModel):
     max_new_tokens: int
     samples: int
     body_bytes: int
+    stream_bytes: int
 
 
 class ModelEntry(BaseModel):

@@ -53,6 +53,7 @@ def _entry(here: Gateway, text: ModelText, workers: int) -> ModelEntry:
             max_new_tokens=settings.max_new_tokens,
             samples=settings.max_samples,
             body_bytes=settings.max_body_bytes,
+            stream_bytes=settings.max_stream_bytes,
         ),
     )
 

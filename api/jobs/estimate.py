@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heapq import nlargest
 from typing import NamedTuple
 
 from pydantic import BaseModel
@@ -12,7 +13,7 @@ from api.deps import Gateway
 from api.jobs.request import Checked
 from db import jobs
 from prelogit.core.measured import read_measured
-from prelogit.wire.jobs import JobRequest
+from prelogit.wire.jobs import JobSettings
 from prelogit.wire.problem import FieldProblem
 
 JOBS_LOOKED_AT = 10
@@ -48,8 +49,8 @@ def estimate(checked: Checked, here: Gateway, session: Session, *, project: str 
 
     project: whose jobs are looked at for the rate; None: everybody's.
     """
-    request = checked.request
-    if request is None:
+    request, count = checked.settings, len(checked.roll)
+    if request is None or count == 0:
         return Estimate(
             prompts=0,
             prompt_tokens=0,
@@ -59,7 +60,6 @@ def estimate(checked: Checked, here: Gateway, session: Session, *, project: str 
             memory_bytes=None,
             problems=checked.problems,
         )
-    count = len(request.prompts)
     candidates = count * sum(arm.samples for arm in request.baselines)
     method = count * request.method.samples
     candidates += method if request.budget is None else min(method, request.budget.samples)
@@ -69,8 +69,8 @@ def estimate(checked: Checked, here: Gateway, session: Session, *, project: str 
     if rate is not None:
         seconds = tokens * rate.seconds_per_token + candidates * rate.seconds_per_candidate
     return Estimate(
-        prompts=len(request.prompts),
-        prompt_tokens=sum(checked.tokens.values()),
+        prompts=count,
+        prompt_tokens=sum(checked.roll.tokens),
         candidates=candidates,
         generated_tokens_max=tokens,
         seconds=seconds,
@@ -95,16 +95,16 @@ def measured_rate(session: Session, model: str, project: str | None) -> Rate | N
     )
 
 
-def _memory(request: JobRequest, checked: Checked, here: Gateway) -> int | None:
+def _memory(request: JobSettings, checked: Checked, here: Gateway) -> int | None:
     text = here.texts.get(str(request.model))
     shape = text and text.shape()
     if not shape:
         return None
     method, settings = request.method, here.settings
     on_cpu = settings.device in ("auto", "cpu")
-    together = min(method.batch_size, len(request.prompts))
+    together = min(method.batch_size, len(checked.roll))
     widest = max(getattr(arm, "n", None) or 1 for arm in (method, *request.baselines))
-    longest = sorted(checked.tokens.values(), reverse=True)[:together]
+    longest = [count for count in nlargest(together, checked.roll.tokens) if count]
     dtype = settings.dtype
     if dtype == "auto":
         measured = read_measured(settings.home)  # by the first worker that was started

@@ -1,80 +1,99 @@
-"""From the bytes of a job's body to a request that can be stored, or to what is wrong with it."""
+"""From a posted job to one that can be stored, or to what is wrong with it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from functools import cache
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
-from fastapi import Depends, Request
 from pydantic import ValidationError
 
-from api.body import parse_body, read_body
-from api.deps import Gateway, Here
+from api.deps import Gateway
 from api.errors import MOST_FIELDS
 from api.fields import field_problems
-from api.jobs.limits import count_prompts, job_problems
-from prelogit.wire.jobs import JobRequest
+from api.jobs.limits import count_problem, job_problems
+from api.jobs.posted import Posted
+from api.jobs.roll import MOST_ERRORS, Roll, called, read_prompts
+from api.jobs.schema import job_schema, settings_schema
+from api.jobs.sent import SentJob, sent
+from prelogit.wire.jobs import JobSettings, PromptItem, named
+from prelogit.wire.limits import refusal
 from prelogit.wire.problem import FieldProblem
-
-# Beyond this, listing what is wrong costs more than it tells.
-MOST_ERRORS = 1000
 
 
 class Checked(NamedTuple):
-    """A body after all checks. ``request`` is None when the types were already wrong.
+    """A job after all checks. ``settings``: filled in; None when their types were already wrong."""
 
-    ``tokens``: prompt tokens by prompt id, empty when they could not be counted.
-    """
-
-    request: JobRequest | None
-    tokens: dict[str, int]
+    settings: JobSettings | None
+    roll: Roll
     problems: list[FieldProblem]
+    job: SentJob
+
+    def items(self) -> Iterator[PromptItem]:
+        """The prompts with their ids, where nothing was wrong; may be asked for again."""
+        for place, prompt in enumerate(read_prompts(self.job.prompts())):
+            yield named(prompt, place, self.roll.places)
 
 
-async def job_body(request: Request, here: Here) -> bytes:
-    """The body of the request, within the installation's limit."""
-    return await read_body(request, limit=here.settings.max_body_bytes)
-
-
-Body = Annotated[bytes, Depends(job_body)]
-
-
-def check_job(raw: bytes, here: Gateway) -> Checked:
-    """All checks of a job's body; slow for big jobs, so never on the event loop.
+def check_job(posted: Posted, here: Gateway) -> Checked:
+    """All checks of a posted job; slow for big jobs, so never on the event loop.
 
     Raises: ProblemError: 422 when it is not JSON at all. ModelError: the model is not prepared.
     """
-    parsed = parse_body(raw)
-    try:
-        request = JobRequest.model_validate(parsed).filled(model=here.settings.model)
-    except ValidationError as error:
-        return Checked(None, {}, _refusals(error))
-    problems = job_problems(request, here.settings, here.rewards)
-    if any(problem.field in ("model", "prompts") for problem in problems):
-        return Checked(request, {}, problems)  # counting would tell nothing, or take too long
-    counted = count_prompts(request, here.texts[str(request.model)].load())
-    return Checked(request, counted.tokens, [*problems, *counted.problems])
-
-
-def body_hash(request: JobRequest) -> str:
-    """The same for bodies that mean the same job, however they are written."""
-    meant = json.dumps(request.model_dump(mode="json"), sort_keys=True)
-    return hashlib.sha256(meant.encode()).hexdigest()
-
-
-@cache
-def job_schema() -> dict[str, Any]:
-    """The JSON schema of a job's body."""
-    return JobRequest.model_json_schema()
-
-
-def _refusals(error: ValidationError) -> list[FieldProblem]:
-    if error.error_count() > MOST_ERRORS:
+    job = sent(posted)
+    settings, problems = _settings(job)
+    most = here.settings.max_prompts
+    text = None
+    if settings is not None and (job.count or 0) <= most:  # else counting would tell nothing
+        known = here.texts.get(settings.model or here.settings.model)
+        text = None if known is None else known.load()
+    roll = called(job.prompts(), settings, text, most=most)
+    if roll.errors > MOST_ERRORS:
         message = (
-            f"has {error.error_count():,} errors, too many to list: compare a single prompt with "
+            f"has more than {MOST_ERRORS:,} errors, too many to list: compare a single prompt with "
             f"/docs first (up to {MOST_FIELDS} errors are listed)"
         )
-        return [FieldProblem(field="body", message=message)]
-    return field_problems(error.errors(include_url=False, include_input=False), job_schema())
+        return Checked(None, roll, [FieldProblem(field="body", message=message)], job)
+    if job.count is None and not roll and not problems:
+        message = "no line follows the first: write each prompt on a line of its own"
+        problems.append(FieldProblem(field="prompts", message=message))
+    if len(roll) > most:
+        problems.append(count_problem(job.count, most))
+    if settings is not None and roll:
+        told = settings.budget and refusal(settings.budget, settings.method, len(roll))
+        if told:
+            problems.append(FieldProblem(field="budget", message=told))
+        else:
+            settings = settings.completed(model=here.settings.model, prompts=len(roll))
+            problems += job_problems(settings, here.settings, here.rewards)
+    return Checked(settings, roll, [*problems, *roll.problems], job)
+
+
+def body_hash(settings: JobSettings, items: Iterable[PromptItem]) -> str:
+    """The same for bodies that mean the same job, however they are written."""
+    told = settings.model_dump(mode="json")
+    before = {name: value for name, value in told.items() if name < "prompts"}
+    after = {name: value for name, value in told.items() if name > "prompts"}
+    # The JSON of the whole request, with its names in order, is never there at once.
+    meant = hashlib.sha256(f'{_json(before)[:-1]}, "prompts": ['.encode())
+    for place, item in enumerate(items):
+        meant.update(f"{', ' if place else ''}{_json(item.model_dump(mode='json'))}".encode())
+    meant.update(f"], {_json(after)[1:]}".encode())
+    return meant.hexdigest()
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _settings(job: SentJob) -> tuple[JobSettings | None, list[FieldProblem]]:
+    try:
+        return job.kind.model_validate(job.settings), list(job.wrong)
+    except ValidationError as error:
+        if error.error_count() > MOST_ERRORS:
+            message = f"has {error.error_count():,} errors, too many to list: compare it with /docs"
+            return None, [FieldProblem(field="body", message=message)]
+        found = error.errors(include_url=False, include_input=False)
+        schema = job_schema() if job.count is not None else settings_schema()
+        return None, [*job.wrong, *field_problems(found, schema)]

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from api.deps import Here
 from api.jobs import service
 from api.jobs.estimate import Estimate, estimate
-from api.jobs.request import Body, check_job
+from api.jobs.posted import Body
+from api.jobs.request import check_job
 from api.keys.caller import Who
 from api.openapi import JOB_BODY, problems
 from db import jobs
@@ -70,7 +71,7 @@ def submit(body: Body, here: Here, who: Who, response: Response, key: Key = None
     openapi_extra=JOB_BODY,
 )
 def estimate_job(body: Body, here: Here, who: Who) -> Estimate:
-    """Nothing is stored. Only a body that is not JSON at all is an error here."""
+    """Nothing is stored. Only a body that cannot be read at all is an error here."""
     checked = check_job(body, here)
     with reading(here.store) as session:
         return estimate(checked, here, session, project=who.sees)

@@ -12,11 +12,13 @@ from sqlalchemy.orm import Session
 
 from api.deps import Gateway
 from api.errors import ProblemError, invalid, missing, refused
+from api.jobs.posted import Posted
 from api.jobs.request import body_hash, check_job
 from api.keys.caller import Caller
 from api.keys.quota import check_quota, check_size
 from db import admission, contexts, jobs
 from db.lifecycle import lock
+from db.new_prompts import NewPrompts
 from db.session import reading
 from prelogit.core.errors import InputError
 from prelogit.telemetry.place import enter
@@ -42,28 +44,31 @@ def found(job: Job | None, job_id: str) -> Job:
     return job
 
 
-def submit(raw: bytes, key: str | None, caller: Caller, here: Gateway) -> Job:
+def submit(posted: Posted, key: str | None, caller: Caller, here: Gateway) -> Job:
     """Stores a job of the caller's project with its prompts and wake-ups, then has the wake-ups sent.
 
     Raises: ProblemError: 422 with everything that is wrong, 429 beyond what the key may have.
     """
-    checked = check_job(raw, here)
-    if checked.problems or checked.request is None:
+    checked = check_job(posted, here)
+    settings = checked.settings
+    if checked.problems or settings is None:
         raise refused(checked.problems)
     key_id = None
     if caller.key is not None:
         key_id = caller.key.id
-        check_size(len(checked.request.prompts), caller.key.unfinished_prompts)
+        check_size(len(checked.roll), caller.key.unfinished_prompts)
+    # Of no use without a key; before the transaction, which others may have to wait for.
+    meant = "" if key is None else body_hash(settings, checked.items())
     try:
         with entered(open_span("job accepted")) as span, here.store.begin() as session:
             if key_id is not None:
                 admission.hold(session, key_id)
             created = jobs.create(
                 session,
-                checked.request,
-                token_counts=checked.tokens,
+                settings,
+                NewPrompts(checked.roll.tokens, checked.items),
                 idempotency_key=key,
-                body_hash=body_hash(checked.request),
+                body_hash=meant,
                 project=caller.project,
                 key_id=key_id,
             )
@@ -79,7 +84,7 @@ def submit(raw: bytes, key: str | None, caller: Caller, here: Gateway) -> Job:
         here.publisher.nudge()
         log.info(
             "accepted job=%s prompts=%d model=%s",
-            *(created.job_id, len(checked.request.prompts), checked.request.model),
+            *(created.job_id, len(checked.roll), settings.model),
         )
     return look(created.job_id, here)
 

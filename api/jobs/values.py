@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from api.settings import Settings
 from prelogit.core.errors import InputError
 from prelogit.value.header import has_any_states, read_header, value_file, value_names
-from prelogit.wire.jobs import JobRequest
+from prelogit.wire.jobs import JobSettings
 from prelogit.wire.params import Params, REControl, TrainValue
 from prelogit.wire.problem import FieldProblem
 
 
-def value_problems(request: JobRequest, settings: Settings) -> Iterator[FieldProblem]:
+def value_problems(request: JobSettings, settings: Settings) -> Iterator[FieldProblem]:
     """What is wrong with the value's name or file; the worker compares it with its model.
 
     Only names of values in PRELOGIT_HOME/values are taken: no path comes in over the network.

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path
 from pydantic import BaseModel
 
+from api.body import Body
 from api.deps import Here
-from api.jobs.request import Body
 from api.keys import service
 from api.keys.caller import Who
 from api.keys.guard import ADMINISTRATION

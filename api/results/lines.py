@@ -32,18 +32,26 @@ class News(NamedTuple):
     over: bool
 
 
-def begin(session: Session, job_id: str) -> int:
-    """The place in the job's events from which on results are news. Raises ProblemError 404."""
-    known_job(session, job_id)
-    return events.last(session, job_id)
+class Begun(NamedTuple):
+    """Where a stream begins: results are news after event ``seq``; ``over``: there will be none."""
+
+    seq: int
+    over: bool
+
+
+def begin(session: Session, job_id: str) -> Begun:
+    """How the job stands. Raises ProblemError 404."""
+    status = known_job(session, job_id)
+    return Begun(events.last(session, job_id), status in ENDED)
 
 
 async def stream(job_id: str, seq: int, *, follow: bool, here: Gateway) -> AsyncIterator[str]:
     """The lines; with ``follow`` until the job has ended, else what is there now."""
-    sent: set[int] = set()
+    sent = bytearray()  # of each place; a set of a very large job's would be megabytes
     async for result in _found(job_id, seq, follow=follow, here=here):
-        if result.index not in sent:
-            sent.add(result.index)
+        sent.extend(bytes(max(0, result.index + 1 - len(sent))))
+        if not sent[result.index]:
+            sent[result.index] = 1
             yield result.model_dump_json() + "\n"
 
 

@@ -61,9 +61,9 @@ async def jsonl(
     ] = True,
 ) -> StreamingResponse:
     """Those that have ended already in the order of the prompts, the others as they end."""
-    seq = await here.look(lambda session: lines.begin(session, job_id))
+    begun = await here.look(lambda session: lines.begin(session, job_id))
     return StreamingResponse(
-        lines.stream(job_id, seq, follow=follow, here=here),
+        lines.stream(job_id, begun.seq, follow=follow and not begun.over, here=here),
         media_type="application/x-ndjson",
         headers=UNCACHED,
     )

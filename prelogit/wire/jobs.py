@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
@@ -19,7 +19,9 @@ from prelogit.wire.probe import Probe
 from prelogit.wire.problem import Problem
 from prelogit.wire.prompt import JobPrompt as JobPrompt
 from prelogit.wire.prompt import Message as Message
+from prelogit.wire.prompt import PromptField as PromptField
 from prelogit.wire.prompt import PromptItem as PromptItem
+from prelogit.wire.prompt import named as named
 from prelogit.wire.reward import Identifier as Identifier
 from prelogit.wire.reward import RewardRef as RewardRef
 from prelogit.wire.strict import Strict as Strict
@@ -33,14 +35,29 @@ ENDED: frozenset[str] = frozenset({"succeeded", "partial", "failed", "cancelled"
 _Method = TypeVar("_Method", bound=MethodParams)
 
 
-class JobRequest(Strict):
-    """The body of ``POST /v1/jobs``; only ``prompts`` is required."""
+class JobPrompts(Strict):
+    """The prompts of a job."""
+
+    prompts: Annotated[tuple[PromptField, ...], Field(min_length=1, strict=False)]
+
+    @field_validator("prompts")
+    @classmethod
+    def _ids_are_unique(cls, prompts: tuple[str | PromptItem, ...]) -> tuple[str | PromptItem, ...]:
+        seen: set[str] = set()
+        for prompt in prompts:
+            if isinstance(prompt, PromptItem) and prompt.id is not None:
+                if prompt.id in seen:
+                    raise ValueError(
+                        f"the id {prompt.id!r} stands more than once; ids must be unique in a job"
+                    )
+                seen.add(prompt.id)
+        return prompts
+
+
+class JobSettings(Strict):
+    """A job without its prompts: everything has a default."""
 
     model: Annotated[str, Field(min_length=1, max_length=500)] | None = None
-    prompts: Annotated[
-        tuple[Annotated[str, Field(min_length=1)] | PromptItem, ...],
-        Field(min_length=1, strict=False),
-    ]
     method: MethodField = AISP()
     baselines: Annotated[tuple[BaselineField, ...], Field(max_length=8, strict=False)] = ()
     reward: RewardRef = RewardRef()
@@ -55,19 +72,6 @@ class JobRequest(Strict):
     priority: Priority = "normal"
     metadata: dict[str, str] = Field(default={}, max_length=32)
     webhook: Webhook | None = None
-
-    @field_validator("prompts")
-    @classmethod
-    def _ids_are_unique(cls, prompts: tuple[str | PromptItem, ...]) -> tuple[str | PromptItem, ...]:
-        seen: set[str] = set()
-        for prompt in prompts:
-            if isinstance(prompt, PromptItem) and prompt.id is not None:
-                if prompt.id in seen:
-                    raise ValueError(
-                        f"the id {prompt.id!r} stands more than once; ids must be unique in a job"
-                    )
-                seen.add(prompt.id)
-        return prompts
 
     @field_validator("held_out")
     @classmethod
@@ -100,17 +104,33 @@ class JobRequest(Strict):
                 raise ValueError(told)
         return budget
 
-    @property
-    def rounds(self) -> int:
-        """Rounds to be expected of one prompt, all arms together."""
-        return self.method_rounds + sum(arm.rounds for arm in self.baselines)
+    def rounds_of(self, prompts: int) -> int:
+        """Rounds to be expected of one of so many prompts, all arms together."""
+        return self._method_rounds(prompts) + sum(arm.rounds for arm in self.baselines)
 
-    @property
-    def method_rounds(self) -> int:
+    def _method_rounds(self, prompts: int) -> int:
         """Rounds of one prompt by the method: all, or the even share of the job's budget."""
         if self.budget is None:
             return self.method.rounds
-        return min(self.method.rounds, even_rounds(self.budget, self.method, len(self.prompts)))
+        return min(self.method.rounds, even_rounds(self.budget, self.method, prompts))
+
+    def completed(self, *, model: str, prompts: int) -> Self:
+        """As it is stored with so many prompts: model and sample counts filled in.
+
+        A baseline without n gets as many samples as the method scores, where it has an n; with a
+        budget, its even share.
+        """
+        method = _with_samples(self.method, self.method.samples)
+        if self.budget is not None:
+            method = stretched(method, even_rounds(self.budget, method, prompts))
+        whole = self.model_copy(update={"method": method})
+        samples = whole._method_rounds(prompts) * round_samples(method)
+        baselines = tuple(_with_samples(one, samples) for one in self.baselines)
+        return whole.model_copy(update={"model": self.model or model, "baselines": baselines})
+
+
+class JobRequest(JobSettings, JobPrompts):
+    """The body of ``POST /v1/jobs``; only ``prompts`` is required."""
 
     @property
     def items(self) -> tuple[PromptItem, ...]:
@@ -118,37 +138,11 @@ class JobRequest(Strict):
         return tuple(prompt for prompt in self.prompts if isinstance(prompt, PromptItem))
 
     def filled(self, *, model: str) -> JobRequest:
-        """The request as it is stored: model, prompt ids and sample counts filled in.
-
-        A prompt without an id gets ``p`` and its place, counted from 1 (``p1``, ``p2``, …),
-        stepping aside where a client already uses that name. A baseline without n gets as
-        many samples as the method scores, where it has an n; with a budget, its even share.
-        """
+        """With the ids of all prompts, and with what ``completed`` fills in."""
         taken = {p.id for p in self.prompts if isinstance(p, PromptItem) and p.id is not None}
-        items = []
-        for place, prompt in enumerate(self.prompts, start=1):
-            item = PromptItem(prompt=prompt) if isinstance(prompt, str) else prompt
-            if item.id is None:
-                name = f"p{place}"
-                while name in taken:
-                    name += "_"
-                taken.add(name)
-                item = item.model_copy(update={"id": name})
-            items.append(item)
-        method = _with_samples(self.method, self.method.samples)
-        if self.budget is not None:
-            method = stretched(method, even_rounds(self.budget, method, len(items)))
-        whole = self.model_copy(update={"method": method})
-        samples = whole.method_rounds * round_samples(method)
-        baselines = tuple(_with_samples(one, samples) for one in self.baselines)
-        return self.model_copy(
-            update={
-                "model": self.model or model,
-                "prompts": tuple(items),
-                "method": method,
-                "baselines": baselines,
-            }
-        )
+        items = tuple(named(prompt, place, taken) for place, prompt in enumerate(self.prompts))
+        whole = self.completed(model=model, prompts=len(items))
+        return whole.model_copy(update={"prompts": items})
 
 
 def _with_samples(method: _Method, n: int) -> _Method:

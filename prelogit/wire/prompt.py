@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
@@ -33,6 +34,24 @@ class PromptItem(Strict):
                 "the last message must not be the assistant's: it is what is searched for"
             )
         return self
+
+
+PromptField = Annotated[str, Field(min_length=1)] | PromptItem
+
+
+def named(prompt: str | PromptItem, index: int, taken: Container[str]) -> PromptItem:
+    """The prompt at this place (from 0) of a job, with its id.
+
+    Without one it gets ``p`` and its place, counted from 1 (``p1``, ``p2``, …), stepping aside
+    where a client uses that name: ``taken`` are the ids that came with the job's prompts.
+    """
+    item = PromptItem(prompt=prompt) if isinstance(prompt, str) else prompt
+    if item.id is not None:
+        return item
+    name = f"p{index + 1}"
+    while name in taken:
+        name += "_"
+    return item.model_copy(update={"id": name})
 
 
 class JobPrompt(BaseModel):

@@ -69,9 +69,10 @@ def test_a_process_writes_json_that_names_job_and_request(begin: Begin) -> None:
             return False
 
     eventually(alive, seconds=60)
-    posted = httpx.post(f"{base}/v1/jobs", json={"prompts": ["a"]}, headers={"X-Request-Id": "r-1"})
-    job = posted.json()["id"]
-    httpx.post(f"{base}/v1/jobs/{job}/cancel", headers={"X-Request-Id": "r-2"})
+    with httpx.Client(base_url=base, timeout=60) as client:
+        posted = client.post("/v1/jobs", json={"prompts": ["a"]}, headers={"X-Request-Id": "r-1"})
+        job = posted.json()["id"]
+        client.post(f"/v1/jobs/{job}/cancel", headers={"X-Request-Id": "r-2"})
     process.terminate()
     log, _ = process.communicate(timeout=60)
     told = [json.loads(line) for line in log.splitlines()]

@@ -69,7 +69,7 @@ def test_text_of_all_kinds_is_stored_as_it_is(gateway: Running) -> None:
         ({"prompts": ["a"], "methd": {}}, "methd"),
         ({"prompts": ["a"], "method": {"name": "aips"}}, "method.name"),
         ({"prompts": ["a"], "method": {"name": "aisp", "sigma2": 0}}, "method.sigma2"),
-        ({"prompts": [{"id": "a", "prompt": "x"}, {"id": "a", "prompt": "x"}]}, "prompts"),
+        ({"prompts": [{"id": "a", "prompt": "x"}, {"id": "a", "prompt": "x"}]}, "prompts.1.id"),
         ({"prompts": ["a"], "seed": True}, "seed"),
         ({"prompts": ["a"], "priority": "urgent"}, "priority"),
         ({"prompts": ["a"], "model": "another"}, "model"),

@@ -14,6 +14,7 @@ from db import jobs, leases
 from db.session import make_engine, sessions
 from prelogit.core.records import BaselineResult, Candidate, Iteration, Result, Seconds
 from prelogit.wire.jobs import JobRequest
+from tests.db.posting import prompts_of
 
 Post = Callable[..., jobs.Created]
 Take = Callable[..., leases.Claim]
@@ -47,12 +48,11 @@ def post(store: sessionmaker[Session]) -> Post:
         if isinstance(prompts, int):
             prompts = [f"question {place}" for place in range(1, prompts + 1)]
         request = JobRequest.model_validate({"prompts": prompts, **fields}).filled(model="tiny")
-        counts = {str(item.id): 5 for item in request.prompts if not isinstance(item, str)}
         with store.begin() as session:
             return jobs.create(
                 session,
                 request,
-                token_counts=counts | (tokens or {}),
+                prompts_of(request, tokens),
                 idempotency_key=key,
                 body_hash=body_hash or uuid.uuid4().hex,
             )

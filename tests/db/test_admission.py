@@ -18,6 +18,7 @@ from db.session import now, reading
 from prelogit.core.records import Result
 from prelogit.wire.jobs import JobRequest
 from prelogit.wire.keys import KeyRequest
+from tests.db.posting import prompts_of
 
 Store = sessionmaker[Session]
 Outcome = Callable[..., Result]
@@ -38,7 +39,7 @@ def posted(
         return jobs.create(
             session,
             request,
-            token_counts={str(item.id): 1 for item in request.prompts if not isinstance(item, str)},
+            prompts_of(request),
             idempotency_key=None,
             body_hash="h",
             key_id=key_id,

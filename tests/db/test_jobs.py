@@ -17,6 +17,7 @@ from db.models import JobRow, PromptRow
 from db.session import now, reading
 from prelogit.core.errors import InputError
 from prelogit.wire.jobs import Job, JobRequest
+from tests.db.posting import prompts_of
 
 Store = sessionmaker[Session]
 Post = Callable[..., jobs.Created]
@@ -121,9 +122,7 @@ def test_a_failed_post_leaves_nothing(store: Store) -> None:
 
     def fail() -> None:
         with store.begin() as session:
-            jobs.create(
-                session, request, token_counts={"p1": 1}, idempotency_key="k", body_hash="h"
-            )
+            jobs.create(session, request, prompts_of(request), idempotency_key="k", body_hash="h")
             raise RuntimeError("the connection broke before the commit")
 
     with pytest.raises(RuntimeError):

@@ -13,6 +13,7 @@ import db.schema
 from db import jobs
 from db.session import check, make_engine, migrate, reading, sessions
 from prelogit.wire.jobs import JobRequest
+from tests.db.posting import prompts_of
 
 Store = sessionmaker[Session]
 
@@ -23,7 +24,7 @@ def posted(store: Store, project: str, key: str | None = None, body: str = "same
         return jobs.create(
             session,
             request,
-            token_counts={"p1": 1},
+            prompts_of(request),
             idempotency_key=key,
             body_hash=body,
             project=project,

@@ -50,9 +50,9 @@ def test_a_prompt_may_have_half_more_than_its_share_or_what_the_method_says() ->
 def test_baselines_and_progress_go_by_the_even_share() -> None:
     made = request(2, 80, baselines=(BestOfN(), BestOfN(n=7)))
     assert [arm.samples for arm in made.baselines] == [40, 7]
-    assert made.rounds == 10 + 2
-    assert request(2, 80, method=AISP(n=4, iterations=6)).rounds == 7
-    assert JobRequest(prompts=("a",), method=AISP(iterations=6)).rounds == 7
+    assert made.rounds_of(len(made.prompts)) == 10 + 2
+    assert request(2, 80, method=AISP(n=4, iterations=6)).rounds_of(2) == 7
+    assert JobRequest(prompts=("a",), method=AISP(iterations=6)).rounds_of(1) == 7
 
 
 @given(st.integers(1, 300), st.integers(1, 8), st.integers(1, 9), st.integers(0, 4000))

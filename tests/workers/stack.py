@@ -19,8 +19,9 @@ from db import jobs, results, trace
 from db.models import GroupRow, PromptRow, WakeupRow
 from db.session import make_engine, reading, sessions
 from prelogit.core.records import Iteration, Result
-from prelogit.wire.jobs import ENDED, Job, JobRequest, PromptItem
+from prelogit.wire.jobs import ENDED, Job, JobRequest
 from prelogit.wire.wakeup import queue_of
+from tests.db.posting import prompts_of
 from tests.workers.processes import Child, environment, python, until
 from tests.workers.services import Queue, Reward
 
@@ -40,12 +41,11 @@ def post_job(
         **fields,
     }
     request = JobRequest.model_validate(body).filled(model=model)
-    items = [item for item in request.prompts if isinstance(item, PromptItem)]
     with store.begin() as session:
         return jobs.create(
             session,
             request,
-            token_counts={str(item.id): len(item.prompt or "") for item in items},
+            prompts_of(request, {str(item.id): len(item.prompt or "") for item in request.items}),
             idempotency_key=None,
             body_hash=uuid.uuid4().hex,
         )
