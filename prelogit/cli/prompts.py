@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -27,12 +28,17 @@ def gather(file: str | None, texts: list[str] | None) -> list[PromptItem]:
 
     Raises: typer.BadParameter: none or two sources. InputError: what is wrong in the file.
     """
+    return list(each(file, texts))
+
+
+def each(file: str | None, texts: list[str] | None) -> Iterator[PromptItem]:
+    """The same, one after the other: a large file is not held. InputError comes after the last."""
     if (file is None) == (not texts):
         raise typer.BadParameter("name either a FILE (or - for standard input) or --prompt TEXT")
     if texts:
         if not all(texts):
             raise typer.BadParameter("the prompt is empty", param_hint="--prompt")
-        return [PromptItem(prompt=text) for text in texts]
-    from prelogit.data.read import read_prompts, read_stream
+        return (PromptItem(prompt=text) for text in texts)
+    from prelogit.data.read import each_of_stream, each_prompt
 
-    return read_stream(sys.stdin.buffer) if file == "-" else read_prompts(str(file))
+    return each_of_stream(sys.stdin.buffer) if file == "-" else each_prompt(str(file))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 import typer
@@ -9,11 +10,12 @@ import typer
 from prelogit.cli import options
 from prelogit.cli.gateway import connect
 from prelogit.cli.methods import baseline_of, with_method_options
-from prelogit.cli.prompts import File, PromptText, gather
+from prelogit.cli.prompts import File, PromptText, each
 from prelogit.cli.reporting import Json, notes, out, print_json, reported
 from prelogit.cli.tables import job_table
 from prelogit.cli.watching import exit_code, watch
 from prelogit.core.errors import ServiceError
+from prelogit.wire.jobs import PromptItem
 from prelogit.wire.params import Params
 
 
@@ -65,7 +67,7 @@ def submit(
     as_json: Json = False,
 ) -> None:
     """Post prompts as a job; prints the job's id."""
-    prompts = gather(file, prompt)
+    prompts = Counting(each(file, prompt))
     fields: dict[str, Any] = options.given_fields(
         method=method,
         reward=reward,
@@ -98,7 +100,7 @@ def submit(
         try:
             handle = client.submit(prompts, idempotency_key=idempotency_key, **fields)
         except ServiceError as error:
-            raise _with_split(error, file, len(prompts)) from error
+            raise _with_split(error, file, prompts.count) from error
         if watch_it:
             if not as_json:
                 notes.print(handle.id, highlight=False)
@@ -112,6 +114,19 @@ def submit(
             print_json(handle.job.model_dump(mode="json"))
         else:
             out.print(handle.id, highlight=False, soft_wrap=True)
+
+
+class Counting:
+    """Gives what another iterable gives, and counts it."""
+
+    def __init__(self, prompts: Iterable[PromptItem]) -> None:
+        self._prompts = prompts
+        self.count = 0
+
+    def __iter__(self) -> Iterator[PromptItem]:
+        for prompt in self._prompts:
+            self.count += 1
+            yield prompt
 
 
 def _metadata(pairs: list[str]) -> dict[str, str]:
@@ -132,7 +147,7 @@ def _with_split(error: ServiceError, file: str | None, count: int) -> ServiceErr
     name = "the prompts" if file in (None, "-") else str(file)
     return ServiceError(
         f"{error}\n{name} has {count:,} prompts: split it and submit the parts "
-        "(for JSONL: split -l 5000)",
+        "(for JSONL: split -l 50000)",
         status=error.status,
         problem=error.problem,
     )

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import IO, Any, Self, TypeVar, Unpack
 
 import httpx
 
@@ -22,6 +22,8 @@ from prelogit.core.records import Candidate, Result, Trace
 from prelogit.wire.jobs import ENDED, Job, JobPrompt
 
 T = TypeVar("T")
+
+_CHUNK_BYTES = 2**16
 
 
 class AsyncClient:
@@ -67,14 +69,19 @@ class AsyncClient:
         idempotency_key: str | None = None,
         **fields: Unpack[JobFields],
     ) -> AsyncJobHandle:
-        """Post a job. With an idempotency key the same post again gives the same job."""
-        return AsyncJobHandle(self, await self.send(calls.submit(prompts, fields, idempotency_key)))
+        """Post a job. With an idempotency key the same post again gives the same job.
+
+        Any iterable will do: however many prompts it gives, they are not held.
+        """
+        with calls.submit(prompts, fields, idempotency_key) as call:
+            return AsyncJobHandle(self, await self.send(call))
 
     async def estimate(
         self, prompts: Prompt | Iterable[Prompt], **fields: Unpack[JobFields]
     ) -> dict[str, Any]:
         """What a job would cost, and every reason for which it would be refused."""
-        return await self.send(calls.estimate(prompts, fields))
+        with calls.estimate(prompts, fields) as call:
+            return await self.send(call)
 
     async def job(self, job_id: str) -> AsyncJobHandle:
         """A job that was posted before."""
@@ -93,8 +100,11 @@ class AsyncClient:
 
     async def send(self, call: Call[T]) -> T:
         """Ask the gateway and read its answer."""
+        arguments = call.arguments(self._timeout)
+        if call.content is not None and not isinstance(call.content, bytes):
+            arguments["content"] = _chunks(call.content)
         with reaching(self.url):
-            answer = await self._http.request(**call.arguments(self._timeout))
+            answer = await self._http.request(**arguments)
         return read(call, answer, self.url)
 
     @asynccontextmanager
@@ -221,3 +231,8 @@ class AsyncJobHandle:
     async def delete(self) -> None:
         """Delete the ended job with all that belongs to it."""
         await self._client.send(calls.delete(self.id))
+
+
+async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
+    while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+        yield chunk

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, TypedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any, Literal, NamedTuple, TypedDict
 
 from pydantic import BaseModel
 
@@ -38,22 +40,51 @@ class JobFields(TypedDict, total=False):
     webhook: str | Webhook | Mapping[str, Any]
 
 
-def job_body(prompts: Prompt | Iterable[Prompt], fields: Mapping[str, Any]) -> bytes:
-    """JSON of a job. One prompt may stand alone.
+# So many prompts, or bytes, still go as one JSON object; more go as lines.
+WHOLE_PROMPTS = 1000
+WHOLE_BYTES = 2**20
+
+
+class Body(NamedTuple):
+    """A job as it is sent: as JSON, or where it is large as lines in a file without a name."""
+
+    content: bytes | IO[bytes]
+    media_type: str
+
+
+@contextmanager
+def job_body(prompts: Prompt | Iterable[Prompt], fields: Mapping[str, Any]) -> Iterator[Body]:
+    """A job. One prompt may stand alone; the prompts are read once, and all before any is sent.
 
     Raises: InputError: something in it is not JSON.
     """
     if isinstance(prompts, str | PromptItem | Mapping):
         prompts = [prompts]
-    body = {"prompts": list(prompts), **fields}
+    told = dict(fields)
     for name in ("reward", "held_out"):
-        if isinstance(body.get(name), str):
-            body[name] = reward_body(body[name])
-    if isinstance(body.get("webhook"), str):
-        body["webhook"] = {"url": body["webhook"]}
+        if isinstance(told.get(name), str):
+            told[name] = reward_body(told[name])
+    if isinstance(told.get("webhook"), str):
+        told["webhook"] = {"url": told["webhook"]}
+    settings = _json(told)
+    with SpooledTemporaryFile(WHOLE_BYTES) as file:
+        file.write(settings + b"\n")
+        count = 0
+        for count, prompt in enumerate(prompts, start=1):  # noqa: B007 - the last is the number
+            file.write(_json(prompt) + b"\n")
+        large = count > WHOLE_PROMPTS or file.tell() > WHOLE_BYTES
+        file.seek(0)
+        if large:
+            yield Body(file, "application/x-ndjson")
+            return
+        items = b", ".join(file.read().split(b"\n")[1:-1])
+        rest = b", " + settings[1:] if told else b"}"
+        yield Body(b'{"prompts": [' + items + b"]" + rest, "application/json")
+
+
+def _json(value: Any) -> bytes:
     try:
-        text = json.dumps(body, default=_plain, ensure_ascii=False, allow_nan=False)
-        return text.encode()
+        return json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError as error:
         raise InputError(
             "a prompt holds half of a surrogate pair, which is no character"

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, Any, Generic, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import httpx
 from pydantic import TypeAdapter
 
-from prelogit.client.body import Prompt, job_body
+from prelogit.client.body import Body, Prompt, job_body
 from prelogit.core.records import Candidate, Result, Trace
 from prelogit.wire.jobs import Job, JobPrompt
 
 T = TypeVar("T")
 
 _PAGE = 200  # entries asked for at once
-_JSON = {"Content-Type": "application/json"}
+_LARGE_SECONDS = 900.0  # in which a gateway checks and stores a very large job
 
 _candidates = TypeAdapter(list[Candidate])
 _results = TypeAdapter(list[Result])
@@ -39,11 +40,13 @@ class Call(NamedTuple, Generic[T]):
     read: Callable[[httpx.Response], T]
     params: Mapping[str, str | int | float] = {}
     headers: Mapping[str, str] = {}
-    content: bytes | None = None
+    content: bytes | IO[bytes] | None = None
     hold_seconds: float = 0.0
 
     def arguments(self, timeout_seconds: float) -> dict[str, Any]:
-        """What both kinds of httpx client take for this request."""
+        """What both kinds of httpx client take for this request; a file is read from its start."""
+        if self.content is not None and not isinstance(self.content, bytes):
+            self.content.seek(0)
         return {
             "method": self.method,
             "url": self.path,
@@ -54,18 +57,30 @@ class Call(NamedTuple, Generic[T]):
         }
 
 
+@contextmanager
 def submit(
     prompts: Prompt | Iterable[Prompt], fields: Mapping[str, Any], idempotency_key: str | None
-) -> Call[Job]:
-    headers = dict(_JSON)
-    if idempotency_key is not None:
-        headers["Idempotency-Key"] = idempotency_key
-    return Call("POST", "/v1/jobs", _job, headers=headers, content=job_body(prompts, fields))
+) -> Iterator[Call[Job]]:
+    """The call is good within this context; it holds no more of a large job than a file."""
+    with job_body(prompts, fields) as body:
+        call = _posting("/v1/jobs", _job, body)
+        if idempotency_key is not None:
+            call = call._replace(headers={**call.headers, "Idempotency-Key": idempotency_key})
+        yield call
 
 
-def estimate(prompts: Prompt | Iterable[Prompt], fields: Mapping[str, Any]) -> Call[dict[str, Any]]:
-    content = job_body(prompts, fields)
-    return Call("POST", "/v1/jobs/estimate", _mapping, headers=_JSON, content=content)
+@contextmanager
+def estimate(
+    prompts: Prompt | Iterable[Prompt], fields: Mapping[str, Any]
+) -> Iterator[Call[dict[str, Any]]]:
+    with job_body(prompts, fields) as body:
+        yield _posting("/v1/jobs/estimate", _mapping, body)
+
+
+def _posting(path: str, read: Callable[[httpx.Response], T], body: Body) -> Call[T]:
+    hold = 0.0 if isinstance(body.content, bytes) else _LARGE_SECONDS
+    headers = {"Content-Type": body.media_type}
+    return Call("POST", path, read, headers=headers, content=body.content, hold_seconds=hold)
 
 
 def job(job_id: str, hold_seconds: float = 0.0) -> Call[Job]:

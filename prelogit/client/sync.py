@@ -67,14 +67,19 @@ class Client:
         idempotency_key: str | None = None,
         **fields: Unpack[JobFields],
     ) -> JobHandle:
-        """Post a job. With an idempotency key the same post again gives the same job."""
-        return JobHandle(self, self.send(calls.submit(prompts, fields, idempotency_key)))
+        """Post a job. With an idempotency key the same post again gives the same job.
+
+        Any iterable will do: however many prompts it gives, they are not held.
+        """
+        with calls.submit(prompts, fields, idempotency_key) as call:
+            return JobHandle(self, self.send(call))
 
     def estimate(
         self, prompts: Prompt | Iterable[Prompt], **fields: Unpack[JobFields]
     ) -> dict[str, Any]:
         """What a job would cost, and every reason for which it would be refused."""
-        return self.send(calls.estimate(prompts, fields))
+        with calls.estimate(prompts, fields) as call:
+            return self.send(call)
 
     def job(self, job_id: str) -> JobHandle:
         """A job that was posted before."""

@@ -28,11 +28,21 @@ def read_prompts(path: Path | str) -> list[PromptItem]:
 
     Raises: InputError: names the file, the line or row, the column and the cure.
     """
-    return collect(str(path), file_rows(path))
+    return list(each_prompt(path))
+
+
+def each_prompt(path: Path | str) -> Iterator[PromptItem]:
+    """The same, one after the other: no more than their ids are held."""
+    return _checked(str(path), file_rows(path))
 
 
 def read_stream(stream: BinaryIO, name: str = "standard input") -> list[PromptItem]:
     """All prompts of a stream: JSONL if its first line begins with a brace, else one a line."""
+    return list(each_of_stream(stream, name))
+
+
+def each_of_stream(stream: BinaryIO, name: str = "standard input") -> Iterator[PromptItem]:
+    """The same, one after the other."""
     lines = iter(stream)
     before: list[bytes] = []
     for line in lines:
@@ -41,7 +51,7 @@ def read_stream(stream: BinaryIO, name: str = "standard input") -> list[PromptIt
             break
     first = before[-1].lstrip(b"\xef\xbb\xbf \t") if before else b""
     rows = jsonl_rows if first.startswith(b"{") else plain_rows
-    return collect(name, rows(chain(before, lines)))
+    return _checked(name, rows(chain(before, lines)))
 
 
 def file_rows(path: Path | str, columns: Sequence[str] = COLUMNS) -> Iterator[Row]:
@@ -91,9 +101,14 @@ def collect(name: str, rows: Iterable[Row]) -> list[PromptItem]:
 
     Raises: InputError: the first problems with their places, or there is no prompt.
     """
-    items: list[PromptItem] = []
+    return list(_checked(name, rows))
+
+
+def _checked(name: str, rows: Iterable[Row]) -> Iterator[PromptItem]:
+    """What ``collect`` gives, one by one; what is wrong is raised after the last row."""
     problems: list[InputError] = []
     places: dict[str, str] = {}
+    empty = True
     try:
         for row in rows:
             try:
@@ -109,7 +124,9 @@ def collect(name: str, rows: Iterable[Row]) -> list[PromptItem]:
                 continue
             if item.id is not None:
                 places[item.id] = row.place
-            items.append(item)
+            empty = False
+            if not problems:
+                yield item
     except InputError as error:
         problems.append(error)
     if problems:
@@ -117,6 +134,5 @@ def collect(name: str, rows: Iterable[Row]) -> list[PromptItem]:
         if len(problems) > _SHOWN:
             told.append(f"and {len(problems) - _SHOWN} more")
         raise InputError("\n".join(told), field=problems[0].field)
-    if not items:
+    if empty:
         raise InputError(f"{name}: holds no prompt", field="prompts")
-    return items

@@ -35,6 +35,20 @@ def test_prompts_come_from_the_command_line_a_file_or_a_pipe(run: Run, tmp_path:
     assert len(posted(run, "-", stdin="one\r\n\ntwo")["prompts"]) == 2
 
 
+def test_a_large_file_is_posted_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "many.jsonl"
+    rows = [{"id": f"q{place}", "prompt": f"question {place}"} for place in range(1200)]
+    file.write_text("\n".join(json.dumps(row) for row in [*rows, rows[3]]))
+    wrong = run("submit", str(file))
+    assert wrong.code == 2
+    assert "line 1201: the id 'q3' stands in line 4 already" in wrong.err
+    assert run("jobs", "--json").json == []
+    file.write_text("\n".join(map(json.dumps, rows)))
+    done = run("submit", str(file), "--json").json
+    assert done["counts"]["total"] == 1200
+    assert done["request"]["prompts"][-1]["id"] == "q999"
+
+
 def test_every_field_of_the_methods_has_an_option(run: Run) -> None:
     values = {
         "n": 4,
