@@ -9,8 +9,8 @@ import pytest
 
 from tests.api.running import Running
 
-FEW, MANY = 60, 600
-LETTERS = 20_000
+FEW, MANY = 80, 800
+LETTERS = 15_000
 PAGE = 50
 MEGABYTE = 2**20
 

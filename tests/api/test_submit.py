@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.jobs.limits import MOST_CHARACTERS
+from api.jobs.roll import MOST_CHARACTERS
 from tests.api.conftest import CONTEXT_LENGTH, Start
 from tests.api.running import Running, free_port
 
