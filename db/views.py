@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, NamedTuple
@@ -11,8 +10,9 @@ from sqlalchemy import Select, and_, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from db import cursor as cursors
-from db.models import BaselineRow, JobRow, PromptRow, ResultRow
+from db.models import JobRow, PromptRow
 from db.prompt_pages import SHOWN_PROMPTS, shown
+from db.reward_summary import reward_summary
 from db.session import now
 from prelogit.wire.jobs import (
     ENDED,
@@ -23,7 +23,6 @@ from prelogit.wire.jobs import (
     Usage,
 )
 from prelogit.wire.problem import Problem
-from prelogit.wire.summary import BaselineSummary, RewardSummary
 
 # A page of jobs ends early rather than carry more than this of their requests (characters), or
 # more prompts than a job shows.
@@ -49,7 +48,7 @@ def view(session: Session, job_id: str, *, prompts: bool = True) -> Job | None:
             "counts": tally.counts,
             "progress": _progress(row, tally.rounds_done),
             "usage": _usage(row),
-            "reward": _rewards(session, row, tally.counts),
+            "reward": reward_summary(session, row, tally.counts),
             "engine": row.engine,
             "probe": row.probe,
             "held_out_probe": row.held_out_probe,
@@ -173,78 +172,6 @@ def _usage(job: JobRow) -> Usage:
         reward_seconds=job.reward_seconds,
         wait_seconds=job.wait_seconds,
     )
-
-
-def _rewards(session: Session, job: JobRow, counts: Counts) -> RewardSummary:
-    best = first = None
-    by_arm = {}
-    if counts.succeeded:
-        best, first = session.execute(_means_query(), {"job": job.id}).one()
-        if job.settings["baselines"]:
-            by_arm = {row.arm: row for row in session.execute(_margins_query(), {"job": job.id})}
-    summaries = []
-    for arm, params in enumerate(job.settings["baselines"], start=1):
-        row = by_arm.get(arm)
-        summaries.append(
-            BaselineSummary(
-                name=params["name"],
-                noise=params.get("noise"),
-                mean=row and row.mean,
-                margin=row and row.margin,
-                margin_se=row and _standard_error(row.squares, row.pairs),
-                expected_margin=row and row.expected,
-                expected_margin_se=row
-                and _standard_error(row.expected_squares, row.expected_pairs),
-            )
-        )
-    return RewardSummary(mean_best=best, mean_first=first, baselines=summaries)
-
-
-@cache
-def _means_query() -> Select[float, float]:
-    return select(func.avg(ResultRow.reward), func.avg(ResultRow.first_mean)).where(
-        ResultRow.job_id == bindparam("job"), ResultRow.succeeded
-    )
-
-
-@cache
-def _margins_query() -> Select[Any]:
-    """Of each arm: mean reward, and of both margins the mean, the squares around it and the count."""
-    mine = BaselineRow.job_id == bindparam("job")
-    means = (
-        select(
-            BaselineRow.arm,
-            func.avg(BaselineRow.reward).label("mean"),
-            func.avg(BaselineRow.margin).label("margin"),
-            func.avg(BaselineRow.expected_margin).label("expected"),
-        )
-        .where(mine)
-        .group_by(BaselineRow.arm)
-        .subquery()
-    )
-    of = means.c
-    # In two passes: a sum of squares minus a square loses all digits of a small spread.
-    off, off_expected = BaselineRow.margin - of.margin, BaselineRow.expected_margin - of.expected
-    return (
-        select(
-            of.arm,
-            of.mean,
-            of.margin,
-            func.sum(off * off).label("squares"),
-            func.count(BaselineRow.margin).label("pairs"),
-            of.expected,
-            func.sum(off_expected * off_expected).label("expected_squares"),
-            func.count(BaselineRow.expected_margin).label("expected_pairs"),
-        )
-        .join(means, of.arm == BaselineRow.arm)
-        .where(mine)
-        .group_by(of.arm, of.mean, of.margin, of.expected)
-    )
-
-
-def _standard_error(squares: float | None, count: int) -> float | None:
-    """Of a mean of ``count`` numbers, from the sum of squares around it; None for fewer than two."""
-    return math.sqrt((squares or 0.0) / (count - 1) / count) if count > 1 else None
 
 
 def _links(job_id: str) -> JobLinks:
