@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,9 @@ from prelogit.evaluation.arms import CLASSES
 from tests.cli.conftest import Run
 from tests.judges import likes_the_longer, running
 from tests.workers import moody
+from tests.workers.forked import service
 from tests.workers.moody import Mood
-from tests.workers.processes import Child, environment, until
+from tests.workers.processes import environment, until
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 METHODS = ("--method", "aisp:n=2,iterations=1,batch_size=1", "--method", "bon", "--method", "bon:gaussian")  # fmt: skip
@@ -94,8 +94,7 @@ def test_a_killed_evaluation_goes_on_and_comes_to_the_same_tables(
 
     mood.hold(after=40)  # the trial's 16, four prompts of AISP (16), and some of best of n
     env = {**environment(home=tmp_path / "home"), moody.FOLDER: str(tmp_path)}
-    command = [sys.executable, "-m", "prelogit", *arguments, "--out", str(cut)]
-    child = Child(command, tmp_path / "evaluate.log", env)
+    child = service("prelogit", tmp_path / "evaluate.log", env, *arguments, "--out", str(cut))
     until(lambda: mood.holds, "the reward holds the evaluation")
     until(lambda: lines(cut) >= 4, "the first runs are stored")
     child.kill()

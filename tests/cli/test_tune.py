@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Run
 from tests.workers import moody
+from tests.workers.forked import service
 from tests.workers.moody import Mood
-from tests.workers.processes import Child, environment, until
+from tests.workers.processes import environment, until
 
 SMALL = ("--method", "aisp:proposal=mean,n=2,iterations=1,batch_size=1", "--max-new-tokens", "4")
 VOWELS = ("--reward", "tests.tiny:vowels")
@@ -82,8 +82,7 @@ def test_optuna_goes_on_after_a_kill(
 
     mood.hold(after=46)  # the measured rate's 16, and seven or eight searches of four
     env = {**environment(home=tmp_path / "home"), moody.FOLDER: str(tmp_path)}
-    command = [sys.executable, "-m", "prelogit", *given, "--out", str(cut)]
-    child = Child(command, tmp_path / "tune.log", env)
+    child = service("prelogit", tmp_path / "tune.log", env, *given, "--out", str(cut))
     until(lambda: mood.holds, f"the reward holds it: {child.said}")
     until(lambda: lines(cut) >= 6, "the first runs are stored")
     child.kill()

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from db.session import make_engine, sessions
 from tests.api.worker import Worker
-from tests.workers.processes import Child, environment, free_port, python
+from tests.workers.forked import service
+from tests.workers.processes import Child, environment, free_port
 
 BODY = {"prompts": ["Who was here?", "And who is now?"], "reward": {"name": "moody"}}
 
@@ -23,7 +24,7 @@ def gateway(folder: Path, model: str, store_url: str, port: int) -> Child:
         model=model,
         port=port,
     )
-    child = Child(python("api"), folder / f"gateway-{port}.log", settings)
+    child = service("api", folder / f"gateway-{port}.log", settings)
     child.until_said("Application startup complete")
     return child
 

@@ -17,7 +17,8 @@ from db.session import make_engine, now, reading, sessions
 from prelogit.wire.webhook import Delivery
 from tests.api.webhooks.receiver import SECRET, Receiver
 from tests.api.worker import Worker
-from tests.workers.processes import Child, environment, free_port, python, until
+from tests.workers.forked import service
+from tests.workers.processes import Child, environment, free_port, until
 from tests.workers.stack import post_job
 
 Begin = Callable[[], Child]
@@ -56,7 +57,7 @@ def begin(tmp_path: Path, model_folder: str, store_url: str) -> Iterator[Begin]:
             outbox_seconds=0.1,
         )
         log = tmp_path / f"gateway-{len(started)}.log"
-        started.append(Child(python("api"), log, settings))
+        started.append(service("api", log, settings))
         started[-1].until_said("Application startup complete")
         return started[-1]
 

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.workers.forked import service
 from tests.workers.processes import Child, environment, free_port, python, until
 
 SERVICES = ["api", "workers", "reward_service"]
@@ -68,7 +69,7 @@ def gateway(folder: Path, **variables: str) -> tuple[Child, str]:
     env = environment(
         home=folder / "home", port=port, redis_url=f"redis://127.0.0.1:{free_port()}/0"
     )
-    child = Child(python("api"), folder / "log", {**env, **variables})
+    child = service("api", folder / "log", {**env, **variables})
     url = f"http://127.0.0.1:{port}"
 
     def alive() -> bool:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 60.0
@@ -33,6 +34,18 @@ def until(true: Callable[[], object], what: str, *, seconds: float = PATIENCE_SE
         time.sleep(0.02)
 
 
+class Process(Protocol):
+    """What a child's process is asked."""
+
+    pid: int
+    returncode: int | Any | None
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, sig: int) -> None: ...
+    def kill(self) -> None: ...
+
+
 class Child:
     """A process and its log. Killed by the kernel, should the test process die first."""
 
@@ -45,6 +58,11 @@ class Child:
         user: str | None = None,
     ) -> None:
         self.log = log
+        self._process = self._begun(command, log, env, user)
+
+    def _begun(
+        self, command: Sequence[str | Path], log: Path, env: Mapping[str, str], user: str | None
+    ) -> Process:
         parent = os.getpid()
 
         def dies_with_parent() -> None:
@@ -54,7 +72,7 @@ class Child:
                 os._exit(1)
 
         with log.open("ab") as output:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 command,
                 stdout=output,
                 stderr=output,

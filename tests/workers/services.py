@@ -14,7 +14,8 @@ from transformers import LlamaConfig
 from prelogit.launch.valkey import Valkey, find_server
 from tests import tiny
 from tests.workers import moody
-from tests.workers.processes import Child, environment, free_port, python, until
+from tests.workers.forked import service
+from tests.workers.processes import Child, environment, free_port, until
 
 CONTEXT = 256
 
@@ -88,7 +89,7 @@ class Reward:
         ]
         env = environment(rewards=json.dumps(hosted), reward_port=self._port)
         env[moody.FOLDER] = str(self._folder)
-        self._service = Child(python("reward_service"), self._folder / "reward.log", env)
+        self._service = service("reward_service", self._folder / "reward.log", env)
         until(self._ready, f"the reward service is ready: {self._service.said}")
 
     def _ready(self) -> bool:

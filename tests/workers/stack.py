@@ -22,7 +22,8 @@ from prelogit.core.records import Iteration, Result
 from prelogit.wire.jobs import ENDED, Job, JobRequest
 from prelogit.wire.wakeup import queue_of
 from tests.db.posting import prompts_of
-from tests.workers.processes import Child, environment, python, until
+from tests.workers.forked import service
+from tests.workers.processes import Child, environment, until
 from tests.workers.services import Queue, Reward
 
 LEASE_SECONDS = 3.0
@@ -110,7 +111,7 @@ class Stack:
                 **settings,
             }
         )
-        child = Child(python(module), self.folder / f"worker-{len(self.workers)}.log", env)
+        child = service(module, self.folder / f"worker-{len(self.workers)}.log", env)
         self.workers.append(child)
         return child
 

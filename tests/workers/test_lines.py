@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.workers import moody
-from tests.workers.processes import Child, environment, free_port, python, until
+from tests.workers.forked import service
+from tests.workers.processes import Child, environment, free_port, until
 from tests.workers.stack import running_stack
 
 
@@ -18,8 +19,8 @@ def test_every_line_is_json_and_says_what_it_is_about(
         port = free_port()
         hosted = [{"name": "moody", "kind": "function", "path": "tests.workers.moody:score"}]
         env = environment(rewards=json.dumps(hosted), reward_port=port, log_format="json")
-        rewards = Child(
-            python("reward_service"), tmp_path / "json.log", {**env, moody.FOLDER: str(tmp_path)}
+        rewards = service(
+            "reward_service", tmp_path / "json.log", {**env, moody.FOLDER: str(tmp_path)}
         )
         try:
             rewards.until_said("is loaded")

@@ -14,7 +14,8 @@ from db import jobs, leases
 from prelogit.engine.load import Model
 from prelogit.wire.params import AISP
 from tests.workers.conftest import DeskMaker
-from tests.workers.processes import Child, environment, python
+from tests.workers.forked import service
+from tests.workers.processes import environment
 from tests.workers.services import Reward
 from tests.workers.stack import ended
 from tests.workers.test_run import at_most_rows
@@ -144,7 +145,7 @@ def test_a_port_that_is_taken_ends_the_worker_with_the_cure(
         env = environment(
             home=tmp_path, model=model_folder, metrics_port=held.getsockname()[1], device="cpu"
         )
-        worker = Child(python("workers"), tmp_path / "log", env)
+        worker = service("workers", tmp_path / "log", env)
         try:
             assert worker.ended() == 1
         finally:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.workers.processes import Child, environment, python
+from tests.workers.forked import service
+from tests.workers.processes import environment
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ def test_a_worker_that_cannot_start_says_why_and_ends(
     tmp_path: Path, settings: dict[str, object], status: int, said: str
 ) -> None:
     env = environment(**{"home": tmp_path, **settings})
-    worker = Child(python("workers"), tmp_path / "log", env)
+    worker = service("workers", tmp_path / "log", env)
     try:
         assert worker.ended() == status
     finally:

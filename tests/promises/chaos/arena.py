@@ -22,7 +22,7 @@ from tests.promises.chaos import ledger
 from tests.promises.chaos.part import Part
 from tests.promises.chaos.proxy import Proxy
 from tests.promises.chaos.reward import PAUSE
-from tests.workers.processes import environment, free_port, python, until
+from tests.workers.processes import environment, free_port, until
 
 LEASE_SECONDS = 3.0
 WORKERS = ("worker-1", "worker-2")
@@ -88,7 +88,7 @@ def arena(folder: Path, model: str, database: str) -> Iterator[Arena]:
         hosted = [{"name": "slow", "kind": "function", "path": "tests.promises.chaos.reward:slow"}]
         env = environment(rewards=json.dumps(hosted), reward_port=reward_port)
         env[PAUSE] = str(REWARD_SECONDS)
-        begin(Part("reward", python("reward_service"), folder / "reward.log", env))
+        begin(Part("reward", "reward_service", folder / "reward.log", env))
         reward = link("reward", Proxy(port=reward_port))
 
         shared = {
@@ -104,7 +104,7 @@ def arena(folder: Path, model: str, database: str) -> Iterator[Arena]:
         env = environment(
             **shared, port=port, outbox_seconds=0.1, reconcile_seconds=0.5, resend_seconds=3.0
         )
-        begin(Part("gateway", python("api"), folder / "gateway.log", env))
+        begin(Part("gateway", "api", folder / "gateway.log", env))
         gateway = link("gateway", Proxy(port=port))
         engine = make_engine(direct)
         cleanup.callback(engine.dispose)
@@ -126,7 +126,7 @@ def arena(folder: Path, model: str, database: str) -> Iterator[Arena]:
             log_level="debug",
         )
         for name in WORKERS:
-            begin(Part(name, python("workers"), folder / f"{name}.log", env))
+            begin(Part(name, "workers", folder / f"{name}.log", env))
         for name in WORKERS:
             until(
                 lambda part=parts[name]: "ready owner" in part.said,

@@ -7,16 +7,20 @@ import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.workers.forked import service
 from tests.workers.processes import Child
 
 
 class Part:
-    """One process and all that it started; its log goes on over its lives."""
+    """One process and all that it started; its log goes on over its lives.
+
+    ``command``: what is run, or the module of a service of the stack.
+    """
 
     def __init__(
         self,
         name: str,
-        command: Sequence[str | Path],
+        command: str | Sequence[str | Path],
         log: Path,
         env: Mapping[str, str],
         *,
@@ -35,7 +39,10 @@ class Part:
     def start(self) -> None:
         """Starts it; whether it is ready is for others to see."""
         self._wanted = True
-        self._child = Child(self._command, self._log, self._env, user=self._user)
+        if isinstance(self._command, str):
+            self._child = service(self._command, self._log, self._env)
+        else:
+            self._child = Child(self._command, self._log, self._env, user=self._user)
 
     def tend(self) -> None:
         """Starts it again where it has ended by itself, as a supervisor does."""
