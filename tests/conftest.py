@@ -16,10 +16,13 @@ import sys
 import tempfile
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 import redis
@@ -72,6 +75,30 @@ def _stop(server: subprocess.Popen[bytes], sent: signal.Signals) -> None:
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()
+
+
+@pytest.hookimpl(trylast=True)  # after the shuffle
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, and of the others those with many tests: workers then end together."""
+    tests = Counter(item.path for item in items)
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in long, -tests[item.path]))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Threads of torch wait for each other on a machine that has more to do."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _certificates_read_once() -> Iterator[None]:
+    """Every client of httpx reads the world's certificates: longer than a request to this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        read = cache(httpx.create_ssl_context)
+        patch.setattr("httpx._transports.default.create_ssl_context", read)
+        yield
 
 
 @contextmanager

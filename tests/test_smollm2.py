@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -16,6 +18,8 @@ from prelogit.text import context_length, encode, load_tokenizer
 from prelogit.wire.jobs import PromptItem
 from prelogit.wire.params import AISP, BestOfN
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = {
     "a": "How do I sleep better?",
     "b": "Hi",
@@ -25,8 +29,14 @@ PROMPTS = {
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return load_model(dtype="float32", home=tmp_path_factory.mktemp("home"))
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the model is converted to, once."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def model(home: Path) -> Model:
+    return load_model(dtype="float32", home=home)
 
 
 def test_vanishing_noise_gives_what_generate_gives_for_every_prompt_of_a_mixed_batch(
@@ -75,10 +85,9 @@ def test_the_nll_of_a_response_is_the_cross_entropy_of_the_models_own_forward(
 
 
 def test_the_gateway_counts_the_tokens_that_the_worker_decodes_from(
-    model: Model, tmp_path_factory: pytest.TempPathFactory
+    model: Model, home: Path
 ) -> None:
-    home = tmp_path_factory.mktemp("other")
-    ensure(home=home)
+    assert ensure(home=home).is_relative_to(home)
     light = load_tokenizer("smollm2-135m", home=home)
     for prompt in PROMPTS.values():
         item = PromptItem(prompt=prompt)

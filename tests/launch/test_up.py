@@ -20,6 +20,8 @@ from prelogit.client import JobHandle
 from tests.launch.started import Started
 from tests.workers.services import save_model
 
+pytestmark = pytest.mark.slow
+
 if sys.platform != "linux":
     pytest.skip("/proc shows what is left behind", allow_module_level=True)
 

@@ -16,6 +16,8 @@ from tests.promises.test_worker_killed import PROMPTS, found
 from tests.workers.processes import until
 from tests.workers.stack import METHOD, Stack, running_stack
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = blocks(DOCS / "backup.md", "bash")
 
 

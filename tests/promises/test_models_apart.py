@@ -9,6 +9,8 @@ from tests.workers.processes import until
 from tests.workers.services import save_model
 from tests.workers.stack import METHOD, Stack
 
+pytestmark = pytest.mark.slow
+
 BY_ONE = {**METHOD, "batch_size": 1}
 
 

@@ -98,12 +98,6 @@ def save_bert(folder: Path, *, seed: int = 0, **config: Any) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Threads of torch wait for each other on a machine that has more to do."""
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="session")
 def llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_llama(tmp_path_factory.mktemp("llama"))
