@@ -78,7 +78,16 @@ def reward(settings: UpSettings) -> str:
 
 def gateway(settings: UpSettings) -> str:
     """Raises: Wrong: it says what is not ready. LaunchError: its port is taken."""
-    if not own_stack_runs(settings):
+    token: str | None
+    if own_stack_runs(settings):
+        # The stack has noted what opens this, where its gateway asks for keys.
+        note = running_note(settings.home)
+        url, token = str(note.get("url")), str(note.get("health_token"))
+    elif lives(url := _address(settings)):  # started by Compose, systemd or hand
+        token = os.environ.get("PRELOGIT_API_KEY")
+        if settings.health_token is not None:
+            token = settings.health_token.get_secret_value()
+    else:
         claim_port(
             settings.host,
             settings.port,
@@ -86,16 +95,33 @@ def gateway(settings: UpSettings) -> str:
             cure="choose another by PRELOGIT_PORT, or stop what runs there",
         )
         return f"not started; port {settings.port} is free"
-    note = running_note(settings.home)
-    url = str(note.get("url"))
-    # The stack has noted what opens this, where its gateway asks for keys.
-    bearer = f"Bearer {note.get('health_token')}"
-    answer = _get(f"{url}/health/ready", "the gateway", "PRELOGIT_HOME", Authorization=bearer)
-    parts: dict[str, Any] = answer.get("parts", {})
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    answer = _get(f"{url}/health/ready", "the gateway", "PRELOGIT_HOME", **headers)
+    if "parts" not in answer:
+        raise Wrong(
+            f"the gateway at {url} does not say whether it is ready "
+            f"({answer.get('detail') or answer.get('title')}): set PRELOGIT_HEALTH_TOKEN or PRELOGIT_API_KEY"
+        )
+    parts: dict[str, Any] = answer["parts"]
     wrong = [f"{name}: {part.get('problem')}" for name, part in parts.items() if not part["ok"]]
     if wrong:
         raise Wrong("; ".join(wrong))
     return f"ready at {url}"
+
+
+def lives(url: str) -> bool:
+    """A gateway of Prelogit answers there."""
+    try:
+        said = httpx.get(f"{url}/health/live", timeout=_SECONDS, trust_env=False).json()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        return False
+    return isinstance(said, dict) and said.get("status") == "ok" and "version" in said
+
+
+def _address(settings: UpSettings) -> str:
+    """Where a gateway with these settings is to be found from this machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
 def own_stack_runs(settings: UpSettings) -> bool:

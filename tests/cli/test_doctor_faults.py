@@ -23,6 +23,7 @@ from db.models import WorkerRow
 from db.session import make_engine, now, sessions
 from tests.api.worker import Worker
 from tests.cli.conftest import Run
+from tests.client.gateway import Gateway
 from tests.cli.test_doctor import place
 from tests.workers.stack import post_job
 
@@ -204,3 +205,13 @@ def test_a_disk_that_is_nearly_full(tmp_path: Path, variable: str) -> None:
     (line,) = [one for one in done.stdout.splitlines() if " disk " in one and "wrong" in one]
     assert f"the disk of {disk} is nearly full" in line
     assert variable in line
+
+
+def test_a_gateway_that_something_else_started_is_recognised(
+    bare: Run, place: Path, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRELOGIT_PORT", gateway.url.rpartition(":")[2])
+    told = found(bare, "gateway")
+    assert "taken" not in told["detail"]
+    assert not told["ok"]
+    assert "workers: " in told["detail"], "a part of its own that is missing"
