@@ -23,8 +23,8 @@ from db.models import WorkerRow
 from db.session import make_engine, now, sessions
 from tests.api.worker import Worker
 from tests.cli.conftest import Run
-from tests.client.gateway import Gateway
 from tests.cli.test_doctor import place
+from tests.client.gateway import Gateway
 from tests.workers.stack import post_job
 
 __all__ = ["place"]
