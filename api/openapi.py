@@ -9,10 +9,11 @@ from fastapi.openapi.utils import get_openapi
 
 from api.errors import MEDIA_TYPE
 from api.jobs.schema import job_schema
+from api.links import add_links
 from prelogit.wire.keys import KeyRequest
 from prelogit.wire.problem import Problem
+from prelogit.wire.schemas import REF, add_schema
 
-REF = "#/components/schemas/"
 WHEN = {
     400: "The request broke off.",
     401: "No API key was sent, or none that opens anything.",
@@ -110,10 +111,11 @@ def _document(app: FastAPI) -> dict[str, Any]:
         tags=app.openapi_tags,
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    _add(schemas, "JobRequest", job_schema())
-    _add(schemas, "KeyRequest", KeyRequest.model_json_schema())
-    _add(schemas, "Problem", Problem.model_json_schema())
+    add_schema(schemas, "JobRequest", job_schema())
+    add_schema(schemas, "KeyRequest", KeyRequest.model_json_schema())
+    add_schema(schemas, "Problem", Problem.model_json_schema())
     _secure(document, required=app.state.settings.keys_required)
+    add_links(document)
     return document
 
 
@@ -131,22 +133,3 @@ def _secure(document: dict[str, Any], *, required: bool) -> None:
     for path in NEEDS_NO_KEY:
         for operation in document["paths"][path].values():
             operation["security"] = []
-
-
-def _add(schemas: dict[str, Any], name: str, schema: dict[str, Any]) -> None:
-    """Moves a stand-alone JSON schema, its definitions too, below the document's components."""
-    moved = _pointed(schema)
-    definitions = moved.pop("$defs", {})
-    for key, value in {**definitions, name: moved}.items():
-        schemas.setdefault(key, value)
-
-
-def _pointed(node: Any) -> Any:
-    if isinstance(node, dict):
-        return {
-            key: value.replace("#/$defs/", REF)
-            if isinstance(value, str) and value.startswith("#/$defs/")
-            else _pointed(value)
-            for key, value in node.items()
-        }
-    return [_pointed(item) for item in node] if isinstance(node, list) else node

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from prelogit.telemetry.identity import Identified
 from prelogit.telemetry.requests import Measured, request_figures
 from prelogit.telemetry.traced import Traced
+from reward_service import openapi
 from reward_service.body_limit import BodyLimit
 from reward_service.compat.paths import router as compat
 from reward_service.errors import install
@@ -41,6 +42,7 @@ def create_app(settings: RewardSettings, on_stop: Callable[[], None] = lambda: N
         title="Prelogit reward service",
         summary="One finite float for each response.",
         lifespan=lifespan,
+        redirect_slashes=False,  # a redirect would lead to the host that the request names
     )
     app.state.hosting, app.state.metrics = hosting, metrics
     app.add_middleware(BodyLimit, limit_bytes=settings.reward_max_body_bytes)
@@ -50,4 +52,5 @@ def create_app(settings: RewardSettings, on_stop: Callable[[], None] = lambda: N
     app.include_router(router)
     app.include_router(compat)
     install(app)
+    openapi.install(app)
     return app

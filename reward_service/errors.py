@@ -26,6 +26,7 @@ from prelogit.wire.scores import ScoreRequest
 log = logging.getLogger("prelogit.reward_service")
 
 WAIT_SECONDS = 2
+MEDIA_TYPE = "application/problem+json"
 
 
 class ProblemError(HTTPException):
@@ -57,7 +58,7 @@ def respond(problem: Problem, *, retry: bool = False) -> Response:
     return Response(
         problem.model_dump_json(),
         status_code=problem.status,
-        media_type="application/problem+json",
+        media_type=MEDIA_TYPE,
         headers={"retry-after": str(WAIT_SECONDS)} if retry else None,
     )
 

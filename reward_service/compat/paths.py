@@ -79,7 +79,6 @@ def _object(content: bytes) -> dict[str, Any]:
 
 def _add(path: str, protocols: tuple[Protocol, ...]) -> None:
     names = ", ".join(dict.fromkeys(each.name for each in protocols))
-    schemas = [each.body.model_json_schema() for each in protocols]
     router.add_api_route(
         path,
         _handler(protocols),
@@ -87,12 +86,6 @@ def _add(path: str, protocols: tuple[Protocol, ...]) -> None:
         summary=f"As {names}",
         operation_id="as" + path.replace("/", "_"),
         response_class=Response,
-        openapi_extra={
-            "requestBody": {
-                "required": True,
-                "content": {"application/json": {"schema": {"anyOf": schemas}}},
-            }
-        },
     )
 
 

@@ -25,10 +25,14 @@ TEMPLATE = (
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model as far as the gateway sees one: a word is a token, 256 of them fit."""
+    return save_words(tmp_path_factory.mktemp("model"))
+
+
+def save_words(folder: Path) -> Path:
+    """Writes that model into a folder."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    folder = tmp_path_factory.mktemp("model")
     backend = Tokenizer(models.WordLevel({"[UNK]": 0, "assistant": 1}, unk_token="[UNK]"))
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(

@@ -109,3 +109,21 @@ def test_the_page_for_people_is_there(gateway: Running) -> None:
     answer = gateway.get("/docs")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/html")
+
+
+def test_every_address_with_an_id_is_linked_to_an_answer_that_tells_it(gateway: Running) -> None:
+    document = gateway.get("/openapi.json").json()
+    linked: dict[str, set[str]] = {}
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for answer in operation["responses"].values():
+                for link in answer.get("links", {}).values():
+                    linked.setdefault(link["operationId"], set()).update(link["parameters"])
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            given = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "path"}
+            assert given <= linked.get(operation["operationId"], set()), path
+    # And what the expressions point to is there.
+    job = gateway.job({"prompts": ["a"]})
+    assert job["id"]
+    assert job["request"]["prompts"][0]["id"] == "p1"
