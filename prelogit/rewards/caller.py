@@ -180,8 +180,8 @@ class Caller:
             raise _SilentError(broken(error)) from None
         except (TimeoutError, httpx.TimeoutException):
             raise _SilentError(
-                f"no answer within {seconds:g} s, the limit of one request: timeout_seconds, or "
-                "PRELOGIT_REWARD_TIMEOUT_SECONDS"
+                f"no answer within {seconds:g} s, the limit of one request: timeout_seconds, "
+                "--timeout-seconds or PRELOGIT_REWARD_TIMEOUT_SECONDS raises it"
             ) from None
         except PrivateAddressError:
             raise RewardAnswerError(

@@ -38,8 +38,8 @@ from prelogit.wire.params import AISP
 
 SIZE = 8  # texts that a population holds
 PARENTS = 3.0  # lambda "auto": effective number of texts that the rewards alone would choose
-# alpha "auto": what a nat a token of likelihood counts in a weight's exponent, however long texts are.
-NATS_PER_TOKEN = 3.2
+# alpha "auto": what a nat a token of likelihood counts in a weight's exponent, up to so many tokens.
+NATS_PER_TOKEN, MEASURED_TOKENS = 3.2, 32
 LEAST_ALPHA = 0.5
 # Logits have other last bits where other rows of the prompt have left; weights shall not.
 _DIGITS = 3
@@ -113,10 +113,15 @@ def tell(
 
 
 def relaxation(params: AISP, shape: Shape) -> float:
-    """alpha; for "auto" by the number of tokens, since log(proposal/prior) is a sum over them."""
+    """alpha; for "auto" by the number of tokens, since log(proposal/prior) is a sum over them.
+
+    In longer texts a nat a token counts less, the less the longer they are: at 64 tokens its full
+    weight cost reward and made no answer likelier.
+    """
     if params.alpha != "auto":
         return float(params.alpha)
-    return max(LEAST_ALPHA, 1.0 - NATS_PER_TOKEN / shape.window)
+    tokens = shape.window
+    return max(LEAST_ALPHA, 1.0 - NATS_PER_TOKEN / tokens * min(1.0, MEASURED_TOKENS / tokens))
 
 
 def restore(rows: Sequence[Iteration], params: AISP, shape: Shape) -> TextsState:

@@ -52,7 +52,8 @@ class AISP(MethodParams):
     alpha: Share | Literal["auto"] = Field(
         default="auto",
         description="relaxation of the prior: near 1 it has no say in the weights, less keeps the search nearer "
-        'to the model; "auto" with proposal "texts": 1 - 3.2 / tokens, at least 0.5, with "mean" 0.9999',
+        'to the model; "auto" with proposal "texts": 1 - 3.2 / T for T tokens, at '
+        'least 0.5, and 1 - 102.4 / T^2 beyond 32; with "mean" 0.9999',
     )
     variance: Literal["preserve", "fixed"] | None = Field(
         default=None,
