@@ -129,7 +129,7 @@ def _fields(body: str | None) -> dict[str, Any]:
         return {}
     try:
         fields = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict) or "messages" in fields:
         raise typer.BadParameter(

@@ -28,4 +28,6 @@ def jsonl_rows(raw: Iterable[bytes]) -> Iterator[Row]:
             raise InputError(
                 f"line {number}: is not JSON ({reason}): write one JSON object a line"
             ) from error
+        except RecursionError as error:
+            raise InputError(f"line {number}: is nested too deep: no prompt needs that") from error
         yield Row(f"line {number}", {"prompt": value} if isinstance(value, str) else value)

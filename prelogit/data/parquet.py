@@ -27,5 +27,10 @@ def parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
                 for value in batch.to_pylist():
                     number += 1
                     yield Row(f"row {number}", value)
-    except pa.ArrowException as error:
-        raise InputError(f"row {number + 1}: the Parquet file is damaged") from error
+    except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # it could not be opened
+        raise InputError(
+            f"row {number + 1} or later: the Parquet file is damaged, or holds text that is not UTF-8 or "
+            "a date that no calendar has: write it again"
+        ) from error

@@ -78,7 +78,7 @@ def _messages(value: Any) -> dict[str, Any]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError("must be a JSON list of messages") from error
     if not isinstance(value, list):
         raise InputError("must be a list of messages")

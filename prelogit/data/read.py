@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -69,6 +70,8 @@ def file_rows(path: Path | str, columns: Sequence[str] = COLUMNS) -> Iterator[Ro
         raise InputError("may not be read: check its permissions") from error
     except gzip.BadGzipFile as error:
         raise InputError("is not a gzip file, though its name says so") from error
+    except (EOFError, zlib.error) as error:
+        raise InputError("is a damaged gzip file, or ends too early: pack it again") from error
 
 
 def _rows(file: Path, columns: Sequence[str]) -> Iterator[Row]:

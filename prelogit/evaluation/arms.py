@@ -91,10 +91,13 @@ def arms_of_file(path: Path) -> list[Arm]:
     found = read_json(path)
     if isinstance(found, Mapping) and "name" in found:
         found = [found]
-    if isinstance(found, list) and found:
-        return [Arm(_label(one), arm_params(one)) for one in found]
-    if isinstance(found, Mapping) and found:
-        return [Arm(str(label), arm_params(one)) for label, one in found.items()]
+    try:
+        if isinstance(found, list) and found:
+            return [Arm(_label(one), arm_params(one)) for one in found]
+        if isinstance(found, Mapping) and found:
+            return [Arm(str(label), arm_params(one)) for label, one in found.items()]
+    except InputError as error:
+        raise InputError(f"{path}: {error}", field=error.field) from error
     raise InputError(f"{path}: must hold a method, a list of methods, or labels with methods")
 
 
@@ -118,7 +121,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as JSON: {error}") from error
 
 
@@ -128,7 +131,7 @@ def method_of(fields: Any) -> Params:
     Raises: InputError: names the field and the cure.
     """
     name = fields.get("name") if isinstance(fields, Mapping) else None
-    if name not in _ALL:
+    if not isinstance(name, str) or name not in _ALL:
         near = get_close_matches(str(name), CLASSES, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise InputError(
@@ -161,7 +164,7 @@ def word(text: str) -> Any:
     """A value as JSON has it, else the text."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

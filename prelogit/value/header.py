@@ -133,7 +133,7 @@ def metadata(path: Path) -> dict[str, str]:
             if size > _LARGEST_HEADER:
                 return {}
             head: Any = json.loads(file.read(size))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     found = head.get("__metadata__") if isinstance(head, dict) else None
     return found if isinstance(found, dict) else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 from pathlib import Path
@@ -30,6 +31,32 @@ IN_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture]
 def write(path: Path, content: str | bytes) -> Path:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
+
+
+def parquet(table: pa.Table) -> bytes:
+    out = io.BytesIO()
+    pq.write_table(table, out)
+    return out.getvalue()
+
+
+def not_unicode() -> bytes:
+    offsets = b"\x00\x00\x00\x00\x01\x00\x00\x00"
+    column = pa.StringArray.from_buffers(1, pa.py_buffer(offsets), pa.py_buffer(b"\xff"))
+    return parquet(pa.table({"prompt": column}))
+
+
+def no_date() -> bytes:
+    return parquet(pa.table({"prompt": pa.array([2**62], pa.timestamp("us"))}))
+
+
+def whole_parquet(*, cut: int) -> bytes:
+    """With bytes in the middle taken out."""
+    whole = parquet(pa.table({"prompt": ["a" * 500, "b" * 400]}))
+    return whole[: len(whole) // 2 - cut] + whole[len(whole) // 2 :]
+
+
+_PACKED = gzip.compress(b'{"prompt": "a"}' * 20)
+DAMAGED = _PACKED[:12] + b"\xff\xff\xff" + _PACKED[15:]
 
 
 def refused(path: Path) -> str:
@@ -182,6 +209,17 @@ def test_csv_cells_hold_line_breaks_and_messages_as_json(tmp_path: Path) -> None
         ("a.jsonl", '{"prompt": "\\ud800"}', "half of a surrogate pair"),
         ("a.jsonl", b'{"prompt": "a"}\n{"prompt": "\xe9"}', "line 2: byte 13 is not UTF-8"),
         ("a.jsonl", '{"prompt": "a"}'.encode("utf-16"), "UTF-16"),
+        ("a.jsonl", '{"prompt": ' * 100_000, "line 1: is nested too deep"),
+        ("a.jsonl", json.dumps({"messages": "[" * 100_000}), "must be a JSON list of messages"),
+        (
+            "a.jsonl.gz",
+            gzip.compress(b'{"prompt": "a"}')[:-9],
+            "damaged gzip file, or ends too early",
+        ),
+        ("a.jsonl.gz", DAMAGED, "damaged gzip file"),
+        ("a.parquet", not_unicode(), "row 1 or later: the Parquet file is damaged, or holds text"),
+        ("a.parquet", no_date(), "a date that no calendar has"),
+        ("a.parquet", whole_parquet(cut=200), "the Parquet file is damaged"),
         ("a.jsonl", "\n \n", "holds no prompt"),
         ("a.txt", "", "holds no prompt"),
         ("a.csv", "", "first line must name the columns"),

@@ -66,3 +66,22 @@ def test_a_file_that_holds_none_is_told(tmp_path: Path, text: str) -> None:
         arms_of_file(path)
     with pytest.raises(InputError, match=r"nowhere\.json"):
         arms_of_file(tmp_path / "nowhere.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[{"name": {}}]', "there is no method {}"),
+        ('[{"name": "aisp", "m": 3}]', "has no parameter 'm'"),
+        ("[" * 100_000, "cannot be read as JSON"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_told_with_its_name(
+    text: str, told: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "arms.json"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        arms_of_file(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert told in str(caught.value)

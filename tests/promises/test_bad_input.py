@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.promises.bad_input import chains, reward_routes
+from tests.promises.bad_input import bodies, chains, files, reward_routes
 from tests.promises.bad_input.house import House, house
 from tests.promises.bad_input.tally import Tally
 
@@ -40,3 +40,11 @@ def test_chains_of_requests_break_no_promise(fresh_postgres: str, tmp_path: Path
 
 def test_the_reward_service_breaks_no_promise(built: House) -> None:
     clean(reward_routes.run(built, cases=6, begin=BEGIN))
+
+
+def test_bodies_are_taken_or_refused_by_the_field_s_name(built: House) -> None:
+    clean(bodies.run(built, cases=80, begin=BEGIN))
+
+
+def test_files_are_read_or_refused_by_their_name(tmp_path: Path) -> None:
+    clean(files.run(tmp_path, cases=240, begin=BEGIN))

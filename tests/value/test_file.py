@@ -10,7 +10,7 @@ import torch
 from prelogit.core.errors import InputError
 from prelogit.core.records import ModelRef
 from prelogit.value.file import load_value, read_value, save_value
-from prelogit.value.header import value_file, value_names
+from prelogit.value.header import read_header, value_file, value_names
 from prelogit.value.network import untrained
 from tests.value.made import MODEL, header
 
@@ -73,3 +73,10 @@ def test_a_file_that_is_none_is_refused(stored: Path, tmp_path: Path) -> None:
     stored.write_bytes(stored.read_bytes()[:-8])
     with pytest.raises(InputError, match="is broken"):
         read_value(stored)
+
+
+def test_a_head_that_is_nested_without_end_is_no_value_file(tmp_path: Path) -> None:
+    head = b"[" * 100_000
+    (tmp_path / "deep.safetensors").write_bytes(len(head).to_bytes(8, "little") + head)
+    with pytest.raises(InputError, match="is no value file"):
+        read_header(tmp_path / "deep.safetensors")

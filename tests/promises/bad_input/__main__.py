@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.conftest import running_postgres
-from tests.promises.bad_input import chains, reward_routes
+from tests.promises.bad_input import bodies, chains, files, reward_routes
 from tests.promises.bad_input.house import House, clear, house
 from tests.promises.bad_input.tally import Tally, table
 
@@ -24,6 +24,8 @@ PARTS: Mapping[str, Callable[[House, int, int], Tally]] = {
     "rewards": lambda one, cases, begin: reward_routes.run(
         one, cases=max(1, cases // 15), begin=begin
     ),
+    "bodies": lambda one, cases, begin: bodies.run(one, cases=cases, begin=begin),
+    "files": lambda one, cases, begin: files.run(one.folder, cases=cases, begin=begin),
 }
 
 

@@ -16,6 +16,8 @@ from api.settings import Settings
 from db import keys, leases, outbox
 from db.session import make_engine, migrate
 from prelogit.telemetry.lines import TextLines
+from prelogit.value.file import save_value
+from prelogit.value.network import untrained
 from prelogit.wire.keys import KeyRequest
 from reward_service.settings import RewardSettings
 from reward_service.specs import FunctionSpec
@@ -24,9 +26,13 @@ from tests.api.running import Running, free_port
 from tests.api.worker import Worker
 from tests.promises.bad_input.leaks import Leaks
 from tests.reward_service.conftest import Service, run_service
+from tests.value.made import header
 
 PROJECTS = ("zebra-4711", "okapi-0815")
-HOOKS = "http://127.0.0.1:1"  # nobody listens there
+# Nobody listens at either.
+HOOKS = "http://127.0.0.1:1"
+REWARDS = "http://127.0.0.1:2"
+VALUE = "polite"  # a value network that is there
 SCOPES: tuple[tuple[str, ...], ...] = (("admin",), ("submit", "read"), ("submit",), ("read",))
 
 
@@ -48,6 +54,7 @@ class Caller(NamedTuple):
 class House:
     """The gateway, who may ask it, and what it has written into its log."""
 
+    folder: Path
     gateway: Running
     rewards: Service
     callers: list[Caller]
@@ -127,10 +134,15 @@ def house(folder: Path, database_url: str | None = None, **changes: Any) -> Iter
         "api_keys_required": True,
         "health_token": health,
         "webhook_urls": (HOOKS,),
+        "reward_urls": (REWARDS,),
         "webhook_secrets": {"main": {"file": folder / "signing"}},
         "webhook_hours": 0.001,
         **changes,
     }
+    value = folder / "home" / "values" / VALUE
+    save_value(value / "value.safetensors", untrained(6, 8, seed=1), header())
+    (value / "states").mkdir()
+    (value / "states" / "one.safetensors").touch()
     with ExitStack() as stack:
         stack.enter_context(_own_environment())
         rewards = stack.enter_context(reward_service())
@@ -138,7 +150,7 @@ def house(folder: Path, database_url: str | None = None, **changes: Any) -> Iter
         stack.callback(gateway.stop)
         callers = list(_callers(gateway))
         hidden = {queue, signing, health, *_passwords(url), *map(_bearer, callers)} - {""}
-        built = House(gateway, rewards, callers, Leaks(hidden, [folder]))
+        built = House(folder, gateway, rewards, callers, Leaks(hidden, [folder]))
         kept = _Kept(built.log)
         logging.getLogger().addHandler(kept)
         stack.callback(logging.getLogger().removeHandler, kept)
