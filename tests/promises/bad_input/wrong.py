@@ -23,7 +23,7 @@ HOSTILE: tuple[Any, ...] = (
     1e308, 1e-320, float("nan"), float("inf"), float("-inf"), "", " ", "0", "null", "\x00", "a\x00b",
     "\ud800", "\udfff\ud800", "\ufeff", "\u202e", "\r\nX-Injected: 1", "'; DROP TABLE jobs; --", "{{7*7}}",
     "%s%n%x", "../../etc/passwd", "/etc/passwd", "file:///etc/passwd", "http://169.254.169.254/",
-    "http://[::1", "http://a:99999/", "https://user:pw@127.0.0.1:1/", "\\\\host\\share", "x" * 70_000, "𝔘" * 300,
+    "http://[::1", "http://a:99999/", "https://user:pw@127.0.0.1:1/", "\\\\host\\share", "x" * 70_000, "\U0001d518" * 300,
     "e\u0301" * 200, [], {}, [[]], [None], {"": None}, {"__class__": 1}, {"$ref": "#"}, {"name": None},
     _deep(60), _deep(150), ["a"] * 2000, {f"k{place}": 0 for place in range(500)},
 )  # fmt: skip
