@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.promises.chaos import moments
 from tests.promises.chaos.checks import Found
 from tests.promises.chaos.run import Size, run
 from tests.workers.services import save_model
@@ -27,19 +28,26 @@ def main() -> int:
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="postgresql")
     parser.add_argument("--seed", type=int, default=None, help="of the order of faults")
     parser.add_argument("--jobs", type=int, default=20)
-    parser.add_argument("--prompts", type=int, default=20, help="of each job")
+    parser.add_argument("--prompts", type=int, default=None, help="of each job")
     parser.add_argument("--faults", type=int, default=60)
+    parser.add_argument(
+        "--moments", type=int, default=None, help="instead: jobs that are hit by one kill each"
+    )
     told = parser.parse_args()
     seed = random.SystemRandom().randrange(10**6) if told.seed is None else told.seed
-    again = (
-        f"python -m tests.promises.chaos --database {told.database} --seed {seed} "
-        f"--jobs {told.jobs} --prompts {told.prompts} --faults {told.faults}"
-    )
+    prompts = told.prompts or (20 if told.moments is None else 8)
+    work = f"--jobs {told.jobs} --prompts {prompts} --faults {told.faults}"
+    if told.moments is not None:
+        work = f"--moments {told.moments} --prompts {prompts}"
+    again = f"python -m tests.promises.chaos --database {told.database} --seed {seed} {work}"
     say(f"seed {seed}; again: {again}")
     folder = Path(tempfile.mkdtemp(prefix="prelogit-chaos-"))
     model = save_model(folder / "model")
-    size = Size(told.jobs, told.prompts, told.faults)
-    found = run(folder, model, told.database, seed, size, say)
+    if told.moments is not None:
+        found = moments.run(folder, model, told.database, seed, told.moments, prompts, say)
+    else:
+        size = Size(told.jobs, prompts, told.faults)
+        found = run(folder, model, told.database, seed, size, say)
     say(table(found))
     if found.breaches:
         say(f"\n{len(found.breaches)} promises broken. The logs are in {folder}\nagain: {again}")

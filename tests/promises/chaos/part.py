@@ -36,6 +36,10 @@ class Part:
     def said(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
+    @property
+    def pid(self) -> int | None:
+        return None if self._child is None else self._child.pid
+
     def start(self) -> None:
         """Starts it; whether it is ready is for others to see."""
         self._wanted = True

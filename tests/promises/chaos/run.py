@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-import httpx
-from sqlalchemy import func, select
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
-
-from db.models import IterationRow, JobRow
-from db.session import reading, sessions
-from prelogit.core.records import Result
-from prelogit.wire.jobs import ENDED
 from tests.promises.chaos import plan, undisturbed, work
 from tests.promises.chaos.arena import LEASE_SECONDS, Arena, arena
 from tests.promises.chaos.checks import Found, check
+from tests.promises.chaos.looking import LOOK_SECONDS, at_rest, export, stored_rounds
 from tests.promises.chaos.plan import Fault
 
-T = TypeVar("T")
 Say = Callable[[str], object]
 MOVE_SECONDS = 10.0  # longest wait for a round, where the system is down
-LOOK_SECONDS = 0.1
 
 
 class Size(NamedTuple):
@@ -52,8 +41,8 @@ def run(folder: Path, model: str, database: str, seed: int, size: Size, say: Say
         _disturb(here, faults, poster, bodies, say)
         posted = poster.finish(size.patience_seconds)
         say("the faults are over")
-        ended = _rest(here, len(bodies), size.patience_seconds)
-        results = {job_id: _export(here, job_id) for job_id in poster.accepted.values()}
+        ended = at_rest(here, len(bodies), size.patience_seconds)
+        results = {job_id: export(here, job_id) for job_id in poster.accepted.values()}
         works = {job_id: bodies[place] for place, job_id in poster.accepted.items()}
         found = check(here.engine, poster.accepted, results, undisturbed.answers(model, works))
         found.breaches.extend(poster.refused)
@@ -80,7 +69,7 @@ def _disturb(
 
     def rounds() -> int:
         # A store that is stopped would stop this thread, which is to let it go on.
-        return 0 if "store" in until else _rounds(here)
+        return 0 if "store" in until else stored_rounds(here)
 
     def wait(true: Callable[[], bool], seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -132,48 +121,3 @@ def _end(here: Arena, until: dict[str, tuple[float, Fault]]) -> None:
             here.parts[fault.target].go_on()
         else:
             here.links[fault.target].set("pass")
-
-
-def _rounds(here: Arena) -> int:
-    """How many rounds are stored; 0 while the store is down."""
-    return _ask(here, lambda session: session.scalar(select(func.count(IterationRow.k)))) or 0
-
-
-def _rest(here: Arena, jobs: int, seconds: float) -> bool:
-    """Whether so many jobs are there, and all have ended, within the time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        here.tend()
-        found = _ask(here, lambda session: list(session.scalars(select(JobRow.status))))
-        if found is not None and len(found) == jobs and set(found) <= ENDED:
-            return True
-        time.sleep(LOOK_SECONDS)
-    return False
-
-
-def _ask(here: Arena, question: Callable[[Session], T]) -> T | None:
-    try:
-        with reading(sessions(here.engine)) as session:
-            return question(session)
-    except SQLAlchemyError:
-        return None
-
-
-def _export(here: Arena, job_id: str) -> list[Result]:
-    """The job's lines, as a client gets them; the gateway may be coming up still."""
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            answer = httpx.get(
-                f"{here.direct_url}/v1/jobs/{job_id}/results.jsonl?follow=false", timeout=30
-            )
-            if answer.is_success:
-                return [
-                    Result.model_validate(json.loads(line)) for line in answer.text.splitlines()
-                ]
-        except httpx.HTTPError:
-            pass
-        if time.monotonic() > deadline:
-            return []
-        here.tend()
-        time.sleep(LOOK_SECONDS)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import text
 
 from db.session import make_engine
-from tests.promises.chaos import ledger, plan
+from tests.promises.chaos import ledger, moments, plan
 from tests.promises.chaos.proxy import Proxy
 
 
@@ -104,6 +105,15 @@ def test_a_seed_is_an_order_and_every_fault_has_its_turn() -> None:
         *(("delay", "queue"), ("drop", "queue"), ("reset", "queue")),
     }
     assert all(fault.seconds > 3.0 for fault in faults if fault.kind == "stop")
+
+
+def test_moments_are_drawn_over_a_whole_job_and_half_of_them_hit_a_worker() -> None:
+    known = {"processes": ["queue", "gateway", "worker-1", "worker-2"]}
+    kills = moments.draw(7, 40, **known)
+    assert kills == moments.draw(7, 40, **known)
+    assert kills != moments.draw(8, 40, **known)
+    assert Counter(kill.target for kill in kills) == {"worker": 20, "queue": 10, "gateway": 10}
+    assert {int(kill.share * 5) for kill in kills} == {0, 1, 2, 3, 4}
 
 
 def test_the_ledger_sees_a_fence_that_goes_back(store_url: str) -> None:
