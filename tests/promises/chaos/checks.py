@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -14,14 +13,10 @@ from db import jobs, trace
 from db.models import EventRow, IterationRow, JobRow, PromptRow, ResultRow
 from db.session import reading, sessions
 from prelogit.align import AlignedResult
-from prelogit.core.records import Iteration, Result
+from prelogit.core.records import Result
 from prelogit.wire.jobs import ENDED, Job
 from tests.promises.chaos import ledger
-
-# Differs with where and in which company a round was computed; all else must not.
-_OF_THE_WAY = {"seconds", "reward_calls", "reward_tokens"}
-# Sums over all logits: their last digits are the batch's.
-_SUMMED = ("sigma2", "kl_token_sampled", "kl_token_exact")
+from tests.promises.chaos.alike import likeness
 
 
 class Found(NamedTuple):
@@ -41,6 +36,7 @@ def check(
     exports them. undisturbed: results by prompt id of each job."""
     told = Counter[str]()
     breaches: list[str] = []
+    alone = ledger.jobs_with_suspects(engine)
     with reading(sessions(engine)) as session:
         stored = set(session.scalars(select(JobRow.id)))
         for job_id in sorted(set(accepted.values()) - stored):
@@ -55,9 +51,13 @@ def check(
             breaches += _one_each(session, job, own)
             breaches += _traces(session, job_id, told)
             breaches += _costs(session, job)
-            breaches += _same(session, own, undisturbed.get(job_id, {}), told)
+            split = job_id in alone and job.request["budget"] is not None
+            breaches += _same(session, own, undisturbed.get(job_id, {}), told, split=split)
     changes, backwards = ledger.breaches(engine)
-    names = ("succeeded", "failed", "cancelled", "rounds", "answers compared", "rounds compared")
+    names = (
+        *("succeeded", "failed", "cancelled", "rounds", "answers compared", "rounds compared"),
+        *("priors rounded the other way", "budgets split for a suspect"),
+    )
     counted = [("jobs", len(stored)), *((name, told[name]) for name in names)]
     return Found([*counted, ("fences that were raised", changes)], breaches + backwards)
 
@@ -128,6 +128,12 @@ def _costs(session: Session, job: Job) -> Iterator[str]:
     said = (usage.candidates, usage.generated_tokens, usage.reward_calls, usage.reward_tokens)
     if said != tuple(int(value or 0) for value in sums):
         yield f"{job.id} says to have used {said}, and its rounds {tuple(sums)}"
+    budget = job.request["budget"]
+    searched = session.scalar(
+        select(func.sum(IterationRow.n)).where(IterationRow.job_id == job.id, IterationRow.arm == 0)
+    )
+    if budget is not None and (searched or 0) > budget["samples"]:
+        yield f"{job.id} has had {searched} samples of its budget of {budget['samples']}"
     open_prompts = session.scalar(
         select(func.count()).where(PromptRow.job_id == job.id, PromptRow.lease_owner.is_not(None))
     )
@@ -140,41 +146,38 @@ def _same(
     results: Sequence[Result],
     undisturbed: Mapping[str, AlignedResult],
     told: Counter[str],
+    *,
+    split: bool,
 ) -> Iterator[str]:
-    """Whatever happened on the way, the answer and every round are what they would have been."""
+    """Whatever happened on the way, the answer and every round are what they would have been.
+
+    split: a prompt of the job was searched apart from its group, so that shares of the budget may
+    be others; rounds are the same as far as both went.
+    """
     for result in results:
         if result.status != "succeeded":
             continue
         expected = undisturbed[result.prompt_id]
         rows = trace.rows(session, str(result.job_id), result.prompt_id, 0)
+        others = expected.trace.iterations
         told["answers compared"] += 1
         told["rounds compared"] += len(rows)
-        if _answer(result) != _answer(expected):
+        if split and len(rows) != len(others):
+            told["budgets split for a suspect"] += 1
+            both = min(len(rows), len(others))
+            rows, others = rows[:both], others[:both]
+        elif _answer(result) != _answer(expected):
             yield (
                 f"{result.job_id} {result.prompt_id} answered {_answer(result)}, "
                 f"undisturbed {_answer(expected)}"
             )
-        elif not _alike(rows, expected.trace.iterations):
+            continue
+        found = likeness(rows, others)
+        told["priors rounded the other way"] += found == "rounded"
+        if found == "other":
             yield f"{result.job_id} {result.prompt_id} has other rounds than undisturbed"
 
 
 def _answer(result: Result | AlignedResult) -> tuple[object, ...]:
     baselines = [(one.name, one.reward, one.response) for one in result.baselines]
     return (result.response, result.reward, result.samples, result.generated_tokens, baselines)
-
-
-def _alike(rows: Sequence[Iteration], others: Sequence[Iteration]) -> bool:
-    if len(rows) != len(others):
-        return False
-    for row, other in zip(rows, others, strict=True):
-        one, two = (each.model_dump(exclude=_OF_THE_WAY) for each in (row, other))
-        sums = [(one.pop(name), two.pop(name)) for name in _SUMMED]
-        if one != two or any(not _close(*pair) for pair in sums):
-            return False
-    return True
-
-
-def _close(one: float | None, two: float | None) -> bool:
-    if one is None or two is None:
-        return one is two
-    return math.isclose(one, two, rel_tol=1e-5, abs_tol=1e-6)

@@ -1,4 +1,5 @@
-"""Every change of a fencing token, written down by the database itself while the run lasts."""
+"""Every change of a fencing token, written down by the database itself while the run lasts: with it
+which prompts were claimed alone, for their workers had died before."""
 
 from __future__ import annotations
 
@@ -6,9 +7,11 @@ from collections import defaultdict
 
 from sqlalchemy import Engine, text
 
+from db.leases import SUSPECT_ATTEMPTS
+
 _TABLE = {
-    "sqlite": "CREATE TABLE chaos_fences (id INTEGER PRIMARY KEY, what TEXT, old BIGINT, new BIGINT)",
-    "postgresql": "CREATE TABLE chaos_fences (id BIGSERIAL PRIMARY KEY, what TEXT, old BIGINT, new BIGINT)",
+    "sqlite": "CREATE TABLE chaos_fences (id INTEGER PRIMARY KEY, what TEXT, old BIGINT, new BIGINT, attempt BIGINT)",
+    "postgresql": "CREATE TABLE chaos_fences (id BIGSERIAL PRIMARY KEY, what TEXT, old BIGINT, new BIGINT, attempt BIGINT)",
 }
 _KEYS = {"prompts": "job_id || '/' || {row}.prompt_id", "ownerships": "name"}
 
@@ -20,9 +23,10 @@ def install(engine: Engine) -> None:
         connection.execute(text(_TABLE[kind]))
         for table, key in _KEYS.items():
             what = "NEW." + key.format(row="NEW")
+            attempt = "NEW.attempt" if table == "prompts" else "0"
             insert = (
-                "INSERT INTO chaos_fences (what, old, new) "
-                f"VALUES ('{table} ' || {what}, OLD.fence, NEW.fence);"
+                "INSERT INTO chaos_fences (what, old, new, attempt) "
+                f"VALUES ('{table} ' || {what}, OLD.fence, NEW.fence, {attempt});"
             )
             head = f"CREATE TRIGGER chaos_{table} AFTER UPDATE ON {table} FOR EACH ROW"
             if kind == "sqlite":
@@ -50,3 +54,11 @@ def breaches(engine: Engine) -> tuple[int, list[str]]:
             found.append(f"the fence of {what} went from {max(old, last[what])} to {new}")
         last[what] = max(last[what], new)
     return len(rows), found
+
+
+def jobs_with_suspects(engine: Engine) -> set[str]:
+    """Jobs of which a prompt was searched apart from its group, as two workers had died over it."""
+    query = text("SELECT what FROM chaos_fences WHERE attempt > :most")
+    with engine.connect().execution_options(prelogit_reading=True) as connection:
+        found = connection.scalars(query, {"most": SUSPECT_ATTEMPTS}).all()
+    return {what.removeprefix("prompts ").partition("/")[0] for what in found}
