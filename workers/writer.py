@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from db import engines, jobs, leases, probes, results, trace
+from db import engines, holding, jobs, leases, probes, results, trace
 from prelogit.core.errors import LeaseLostError
 from prelogit.core.records import Candidate, Iteration, ModelRef, Result
 from prelogit.search.driver import Verdict
@@ -53,9 +53,12 @@ class Writer:
 
     def probed(self, report: Probe, *, held_out: bool) -> None:
         """What was found out about the job's reward, or about its held-out one."""
-        self._write(
-            lambda session: probes.report(session, self.claim.job_id, report, held_out=held_out)
-        )
+
+        def work(session: Session) -> None:
+            if holding.held_ids(session, self.claim):  # else it is for those to say who hold them
+                probes.report(session, self.claim.job_id, report, held_out=held_out)
+
+        self._write(work)
 
     def fail(self, prompt_id: str, reason: str) -> None:
         """The prompt ends without a result, with the reason; its trace stays."""
@@ -88,9 +91,10 @@ class Writer:
         engine = self._engine()
 
         def told(session: Session) -> None:
-            work(session)
-            if engine != self._told:  # its rows may be fewer than before
+            changed = engine != self._told  # its rows may be fewer than before
+            if changed and holding.held_ids(session, self.claim):
                 engines.report(session, self.claim.job_id, engine)
+            work(session)
 
         # Longer than a lease makes no sense: another worker has the prompts by then.
         transaction(self._store, told, patience_seconds=self._lease_seconds)
