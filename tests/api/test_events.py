@@ -54,6 +54,29 @@ def test_a_client_that_was_cut_off_misses_nothing(gateway: Running, cut: int) ->
     assert parse(rest.text) == whole[cut:]
 
 
+def test_a_client_that_is_cut_off_again_and_again_while_the_job_runs_misses_nothing(
+    gateway: Running,
+) -> None:
+    worker = Worker(gateway.inside.store)
+    events = gateway.job()["links"]["events"]
+    (claim,) = worker.claim_all()
+    seen: list[int] = []
+    for k in range(1, 6):
+        worker.iterate(claim, "p1", k)
+        if k == 5:
+            worker.finish(claim, "p1")
+        last = {"Last-Event-ID": str(seen[-1])} if seen else {}
+        with gateway.client.stream("GET", events, headers=last) as answer:
+            for line in answer.iter_lines():
+                if line.startswith("id: "):
+                    seen.append(int(line.removeprefix("id: ")))
+                    break  # the connection ends here, with whatever was on its way
+    rest = gateway.client.get(events, headers={"Last-Event-ID": str(seen[-1])})
+    seen += [event.id for event in parse(rest.text)]
+    whole = parse(gateway.get(events).text)
+    assert seen == [event.id for event in whole] == list(range(1, len(whole) + 1))
+
+
 def test_who_has_seen_all_is_told_not_to_come_back(gateway: Running) -> None:
     events = ended_job(gateway)["links"]["events"]
     last = parse(gateway.get(events).text)[-1].id

@@ -94,6 +94,9 @@ def test_a_worker_s_own_model_decides_whatever_the_wakeup_names(store: Store, po
     assert claim is not None
     assert claim.job_id == away.job_id
     assert claimed(store, here.group_ids[0], model="away") is None
+    left_by_its_worker(store, away.job_id)  # first of all, but not for a worker of another model
+    with store.begin() as session:
+        assert outbox.due(session, older_than_seconds=0)
     assert order(store, 1) == [here.job_id]
 
 

@@ -23,7 +23,7 @@ def install(engine: Engine) -> None:
         connection.execute(text(_TABLE[kind]))
         for table, key in _KEYS.items():
             what = "NEW." + key.format(row="NEW")
-            attempt = "NEW.attempt" if table == "prompts" else "0"
+            attempt = "0" if table == "ownerships" else "NEW.attempt"
             insert = (
                 "INSERT INTO chaos_fences (what, old, new, attempt) "
                 f"VALUES ('{table} ' || {what}, OLD.fence, NEW.fence, {attempt});"
@@ -61,4 +61,4 @@ def jobs_with_suspects(engine: Engine) -> set[str]:
     query = text("SELECT what FROM chaos_fences WHERE attempt > :most")
     with engine.connect().execution_options(prelogit_reading=True) as connection:
         found = connection.scalars(query, {"most": SUSPECT_ATTEMPTS}).all()
-    return {what.removeprefix("prompts ").partition("/")[0] for what in found}
+    return {what.split(" ")[1].partition("/")[0] for what in found}

@@ -11,7 +11,9 @@ import pytest
 from sqlalchemy import text
 
 from db.session import make_engine
+from prelogit.core.records import Iteration, Parent, Population, Seconds
 from tests.promises.chaos import ledger, moments, plan
+from tests.promises.chaos.alike import likeness
 from tests.promises.chaos.proxy import Proxy
 
 
@@ -129,4 +131,62 @@ def test_the_ledger_sees_a_fence_that_goes_back(store_url: str) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE ownerships SET fence = 1"))
     assert ledger.breaches(engine) == (2, ["the fence of ownerships a went from 2 to 1"])
+    engine.dispose()
+
+
+def searched(reward: float = 0.5, prior: float = -3.25, weight: float = 0.4) -> list[Iteration]:
+    """A round of a search from text to text."""
+    text = Parent(iteration=1, sample=0, reward=reward, weight=weight, log_prior=prior)
+    return [
+        Iteration(
+            k=1,
+            mean=reward,
+            std=0.0,
+            best=reward,
+            best_so_far=reward,
+            rewards=(reward,),
+            weights=(weight,),
+            finish=("stop",),
+            population=Population(parents=(-1,), texts=(text,)),
+            tokens=3,
+            reward_calls=1,
+            seconds=Seconds(decode=0.0, reward=0.0, wait=0.0),
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("other", "found"),
+    [
+        ({}, "same"),
+        ({"prior": -3.251, "weight": 0.4004}, "rounded"),
+        ({"prior": -3.252}, "other"),
+        ({"weight": 0.41}, "other"),
+        ({"reward": 0.501}, "other"),
+    ],
+)
+def test_rounds_differ_unless_a_prior_alone_was_rounded_the_other_way(
+    other: dict[str, float], found: str
+) -> None:
+    assert likeness(searched(), searched(**other)) == found
+    assert likeness(searched(), []) == "other"
+
+
+def test_the_ledger_knows_the_jobs_of_which_a_prompt_was_searched_apart(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_engine(store_url)
+    with engine.begin() as connection:
+        connection.execute(
+            text("CREATE TABLE told (job_id TEXT, prompt_id TEXT, fence INT, attempt INT)")
+        )
+    monkeypatch.setattr(ledger, "_KEYS", {"told": ledger._KEYS["prompts"]})
+    ledger.install(engine)
+    with engine.begin() as connection:
+        for job, attempt in (("job_a", 2), ("job_b", 3)):
+            connection.execute(text(f"INSERT INTO told VALUES ('{job}', 'p1', 1, 0)"))
+            connection.execute(
+                text(f"UPDATE told SET fence = 2, attempt = {attempt} WHERE job_id = '{job}'")
+            )
+    assert ledger.jobs_with_suspects(engine) == {"job_b"}
     engine.dispose()
