@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from sqlalchemy import Engine, event, text
 
 from tests.api.running import Running
@@ -33,15 +32,25 @@ class Spoiled:
         self._engine.dispose()
 
 
-def refuses(gateway: Running, statement: str, said: str) -> None:
-    before = gateway.job()
-    with Spoiled(gateway.inside.engine, statement):
+def run(engine: Engine, statement: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+
+
+def refuses(gateway: Running, statement: str, said: str, mended: str | None = None) -> None:
+    """``statement`` spoils each connection; or the store itself, until ``mended`` is run."""
+    before, engine = gateway.job(), gateway.inside.engine
+    if mended is not None:
+        run(engine, statement)
+    with Spoiled(engine, "SELECT 1" if mended is not None else statement):
         refused = gateway.post(LARGE, **{"Idempotency-Key": "large"})
         assert refused.status_code == 503
         assert refused.headers["content-type"] == "application/problem+json"
         assert refused.headers["retry-after"]
         assert said in refused.json()["detail"]
         assert gateway.get(f"/v1/jobs/{before['id']}").json()["request"] == before["request"]
+    if mended is not None:
+        run(engine, mended)
     accepted = gateway.post(LARGE, **{"Idempotency-Key": "large"})
     assert accepted.status_code == 202
     listed = [job["id"] for job in gateway.get("/v1/jobs").json()["data"]]
@@ -54,10 +63,19 @@ def test_a_store_that_is_read_only(gateway: Running) -> None:
     refuses(gateway, statement, "the store is read-only")
 
 
+# What PostgreSQL says where its disk is full, without a disk that is.
+FULL = """
+CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$;
+CREATE TRIGGER full_disk AFTER INSERT ON prompts EXECUTE FUNCTION full_disk()
+"""
+
+
 def test_a_store_whose_disk_is_full(gateway: Running) -> None:
     engine = gateway.inside.engine
     if engine.dialect.name != "sqlite":
-        pytest.skip("the disk under PostgreSQL cannot be filled without filling the machine's")
+        refuses(gateway, FULL, "the store's disk is full", "DROP FUNCTION full_disk CASCADE")
+        return
     with engine.connect().execution_options(prelogit_reading=True) as connection:
         pages = connection.execute(text("PRAGMA page_count")).scalar_one()
     refuses(gateway, f"PRAGMA max_page_count={pages + 4}", "the store's disk is full")
