@@ -32,7 +32,7 @@ from api.wakeups import Publisher
 from api.webhooks.deliverer import Deliverer
 from api.webhooks.figures import webhook_figures
 from api.webhooks.routes import router as webhooks
-from db.session import make_engine, migrate, sessions
+from db.session import close, make_engine, migrate, sessions
 from prelogit import __version__
 from prelogit.telemetry.identity import Identified
 from prelogit.telemetry.metrics import make_registry
@@ -90,7 +90,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Not after the server: uvicorn ends the process by the signal that it was stopped with.
         stack.push_async_callback(run_in_threadpool, app.state.at_last)
         engine = make_engine(settings.store_url)
-        stack.callback(engine.dispose)
+        stack.callback(close, engine)
         await run_in_threadpool(migrate, engine)
         store = sessions(engine)
         publisher = Publisher(settings.redis_url, store, interval_seconds=settings.outbox_seconds)

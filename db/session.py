@@ -12,11 +12,12 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from db.schema import check, migrate
 from prelogit.core.errors import StoreError
 
-__all__ = ["check", "make_engine", "migrate", "now", "reading", "sessions"]
+__all__ = ["check", "close", "make_engine", "migrate", "now", "reading", "sessions"]
 
 BUSY_SECONDS = 30
 SETTING = "PRELOGIT_DATABASE_URL"
@@ -41,6 +42,19 @@ def make_engine(url: str) -> Engine:
 def sessions(engine: Engine) -> sessionmaker[Session]:
     """Sessions that write; on SQLite each takes the write lock when it begins."""
     return sessionmaker(engine, expire_on_commit=False, autoflush=False)
+
+
+def close(engine: Engine) -> None:
+    """Closes all connections: those that are in use as soon as they are given back.
+
+    A request that the server broke off may still be in a thread, and have one.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def _close(dbapi: object, record: ConnectionPoolEntry) -> None:
+        record.close()
+
+    engine.dispose()
 
 
 @contextmanager

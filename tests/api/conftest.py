@@ -89,7 +89,7 @@ def start(
     """Starts gateways, by default without a queue and with a quiet reconciler."""
     running: list[Running] = []
 
-    def begin(**changes: Any) -> Running:
+    def begin(*, grace_seconds: int = 5, **changes: Any) -> Running:
         known: dict[str, Any] = {
             "home": tmp_path / "home",
             "database_url": store_url,
@@ -100,7 +100,8 @@ def start(
             "poll_seconds": 0.02,
             "reconcile_seconds": 3600,
         }
-        running.append(Running(Settings(_env_file=None, **{**known, **changes})))
+        settings = Settings(_env_file=None, **{**known, **changes})
+        running.append(Running(settings, grace_seconds=grace_seconds))
         return running[-1]
 
     with _outside_settings_ignored():

@@ -164,12 +164,12 @@ def woken(url: str, model: str | Path) -> list[str]:
 class Running:
     """A gateway under uvicorn, and a client that talks to it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, grace_seconds: int = 5) -> None:
         self.app = create_app(settings)
         config = uvicorn.Config(
             self.app, host="127.0.0.1", port=0, ws="none", log_config=None, lifespan="on"
         )
-        config.timeout_graceful_shutdown = 5
+        config.timeout_graceful_shutdown = grace_seconds
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run)
         self._thread.start()
