@@ -37,8 +37,8 @@ from workers.writer import Writer
 log = logging.getLogger("prelogit.workers.run")
 
 
-def run_group(desk: Desk, group_id: str) -> None:
-    """Follow one wake-up; nothing happens when there is nothing to claim.
+def run_group(desk: Desk, group_id: str) -> bool:
+    """Claim a group and search it; whether there was one, so that more may wait.
 
     A silent database ends it early: what is not written comes back when its lease is over.
     """
@@ -51,7 +51,7 @@ def run_group(desk: Desk, group_id: str) -> None:
         )
         if claim is None:
             log.debug("nothing to claim, woken by group=%r", group_id)
-            return
+            return False
         with at(job=claim.job_id), desk.heartbeat.holding(claim) as held:
             log.info(
                 "claimed job=%s group=%s prompts=%d",
@@ -72,6 +72,8 @@ def run_group(desk: Desk, group_id: str) -> None:
                 _run(desk, writer)
     except SQLAlchemyError as error:
         log.error("left to its lease, woken by group=%r (%s)", group_id, type(error).__name__)
+        return False
+    return True
 
 
 def _claim(desk: Desk, session: Session, group_id: str) -> tuple[Claim | None, str | None]:

@@ -21,14 +21,15 @@ def test_a_killed_queue_loses_no_job_and_stops_no_search(standing: Stack) -> Non
 
     standing.queue.kill()
     unsent = standing.post(["What cannot be sent?"])
-    mood.clear()
-    for job_id in searching:
-        assert standing.ended(job_id).status == "succeeded"  # without a queue
     assert standing.job(unsent).status == "queued"
+    mood.clear()
+    # Without a queue: workers that are awake follow the store until nothing waits there.
+    for job_id in (*searching, sent, unsent):
+        assert standing.ended(job_id).status == "succeeded"
 
+    asleep = standing.post(["Who wakes them?"])
     standing.queue.start()
-    assert standing.ended(sent).status == "succeeded"
-    assert standing.ended(unsent).status == "succeeded"
+    assert standing.ended(asleep).status == "succeeded"
 
 
 def test_a_queue_that_forgot_everything_loses_no_job(standing: Stack) -> None:
