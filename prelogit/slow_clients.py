@@ -12,6 +12,8 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from prelogit.one_length import OneLength
+
 log = logging.getLogger("prelogit.slow_clients")
 
 HEAD_SECONDS = 15.0
@@ -29,6 +31,7 @@ class Patient(H11Protocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.conn = OneLength(h11.SERVER)
         self._timer: asyncio.TimerHandle | None = None
         self._in_body = False
         self._received = 0

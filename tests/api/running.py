@@ -25,6 +25,7 @@ import uvicorn
 from api.app import create_app
 from api.deps import Gateway
 from api.settings import Settings
+from prelogit.slow_clients import Patient
 from prelogit.wire.wakeup import queue_of
 
 
@@ -167,7 +168,13 @@ class Running:
     def __init__(self, settings: Settings, *, grace_seconds: int = 5) -> None:
         self.app = create_app(settings)
         config = uvicorn.Config(
-            self.app, host="127.0.0.1", port=0, ws="none", log_config=None, lifespan="on"
+            self.app,
+            host="127.0.0.1",
+            port=0,
+            http=Patient,  # as the process has it
+            ws="none",
+            log_config=None,
+            lifespan="on",
         )
         config.timeout_graceful_shutdown = grace_seconds
         self._server = uvicorn.Server(config)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.promises.bad_input import bodies, chains, files, reward_routes
+from tests.promises.bad_input import bodies, chains, files, reward_routes, sockets
 from tests.promises.bad_input.house import House, house
 from tests.promises.bad_input.tally import Tally
 
@@ -33,13 +33,13 @@ def clean(tally: Tally) -> None:
 
 def test_chains_of_requests_break_no_promise(fresh_postgres: str, tmp_path: Path) -> None:
     with house(tmp_path, fresh_postgres) as one:
-        tally = chains.run(one, chains=10, steps=10, begin=BEGIN)
+        tally = chains.run(one, chains=8, steps=10, begin=BEGIN)
     clean(tally)
     assert any(what.startswith("POST /v1/jobs 202") for what in tally.counted)
 
 
 def test_the_reward_service_breaks_no_promise(built: House) -> None:
-    clean(reward_routes.run(built, cases=6, begin=BEGIN))
+    clean(reward_routes.run(built, cases=4, begin=BEGIN))
 
 
 def test_bodies_are_taken_or_refused_by_the_field_s_name(built: House) -> None:
@@ -48,3 +48,7 @@ def test_bodies_are_taken_or_refused_by_the_field_s_name(built: House) -> None:
 
 def test_files_are_read_or_refused_by_their_name(tmp_path: Path) -> None:
     clean(files.run(tmp_path, cases=240, begin=BEGIN))
+
+
+def test_requests_that_no_library_writes_are_one_request_or_none(built: House) -> None:
+    clean(sockets.run(built, cases=len(sockets.SPLIT) + len(sockets.ODD), begin=BEGIN))
