@@ -26,7 +26,7 @@ def read(call: Call[T], answer: httpx.Response, url: str) -> T:
         raise problem_of(answer, url)
     try:
         return call.read(answer)
-    except (ValidationError, ValueError, KeyError, TypeError) as error:
+    except (ValidationError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ServiceError(
             f"what answers at {url} is no Prelogit gateway of this version: check the URL, and use "
             "client and gateway of the same version",
@@ -40,7 +40,7 @@ def problem_of(answer: httpx.Response, url: str) -> ServiceError:
         problem: dict[str, Any] = dict(answer.json())
         text = str(problem["detail"])
         wrong = [f"{one['field']}: {one['message']}" for one in problem.get("errors", [])]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         reason = f"{answer.status_code} {answer.reason_phrase}".strip()
         return ServiceError(f"{url} answered {reason}", status=answer.status_code)
     if len(wrong) > 1:

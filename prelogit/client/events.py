@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+from prelogit.core.errors import ServiceError
 from prelogit.wire.jobs import ENDED
 
 
@@ -29,7 +30,7 @@ class Trail:
         self._fields = {}
 
     def feed(self, line: str) -> Event | None:
-        """The event that this line completes, if it does."""
+        """The event that this line completes, if it does. Raises ServiceError: it is none of a gateway's."""
         if line:
             name, _, value = line.partition(":")
             if name:  # a line that begins with a colon is a comment
@@ -38,10 +39,21 @@ class Trail:
         fields, self._fields = self._fields, {}
         if "data" not in fields:
             return None
-        event = Event(
-            int(fields.get("id", self.last)), fields.get("event", ""), json.loads(fields["data"])
-        )
+        event = self._event(fields)
         self.last = event.id
         if event.kind == "job":
             self.ended = event.data.get("status") in ENDED
         return event
+
+    def _event(self, fields: dict[str, str]) -> Event:
+        try:
+            number, data = int(fields.get("id", self.last)), json.loads(fields["data"])
+        except (ValueError, RecursionError):
+            data = None
+        if not isinstance(data, dict):
+            raise ServiceError(
+                "an event of the job cannot be read, so that no Prelogit gateway of this version has "
+                "written it: check the URL, and use client and gateway of the same version",
+                status=200,
+            )
+        return Event(number, fields.get("event", ""), data)

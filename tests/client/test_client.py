@@ -185,6 +185,8 @@ def test_no_gateway_is_told_with_its_url_and_the_cure(clean_environment: None) -
     [
         (200, b'{"hello": 1}', "is no Prelogit gateway"),
         (200, b"<html>", "is no Prelogit gateway"),
+        (200, b"[" * 100_000, "is no Prelogit gateway"),
+        (500, b"[" * 100_000, "answered 500"),
         (502, b"<html>", "answered 502"),
     ],
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.promises.bad_input import bodies, chains, files, reward_routes, sockets
+from tests.promises.bad_input import answers, bodies, chains, files, reward_routes, sockets
 from tests.promises.bad_input.house import House, house
 from tests.promises.bad_input.tally import Tally
 
@@ -52,3 +52,7 @@ def test_files_are_read_or_refused_by_their_name(tmp_path: Path) -> None:
 
 def test_requests_that_no_library_writes_are_one_request_or_none(built: House) -> None:
     clean(sockets.run(built, cases=len(sockets.SPLIT) + len(sockets.ODD), begin=BEGIN))
+
+
+def test_answers_that_no_gateway_gives_are_errors_of_the_service(built: House) -> None:
+    clean(answers.run(built, cases=80, begin=BEGIN))
