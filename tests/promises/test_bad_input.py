@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.promises.bad_input import answers, bodies, chains, files, reward_routes, sockets
+from tests.promises.bad_input import answers, bodies, chains, files, reward_routes, scorers, sockets
 from tests.promises.bad_input.house import House, house
 from tests.promises.bad_input.tally import Tally
 
@@ -56,3 +56,7 @@ def test_requests_that_no_library_writes_are_one_request_or_none(built: House) -
 
 def test_answers_that_no_gateway_gives_are_errors_of_the_service(built: House) -> None:
     clean(answers.run(built, cases=80, begin=BEGIN))
+
+
+def test_answers_that_no_reward_server_gives_never_become_a_reward() -> None:
+    clean(scorers.run(cases=90, begin=BEGIN))

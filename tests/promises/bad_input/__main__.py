@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.conftest import running_postgres
-from tests.promises.bad_input import answers, bodies, chains, files, reward_routes, sockets
+from tests.promises.bad_input import answers, bodies, chains, files, reward_routes, scorers, sockets
 from tests.promises.bad_input.house import House, clear, house
 from tests.promises.bad_input.tally import Tally, table
 
@@ -27,6 +27,7 @@ PARTS: Mapping[str, Callable[[House, int, int], Tally]] = {
     "bodies": lambda one, cases, begin: bodies.run(one, cases=cases, begin=begin),
     "sockets": lambda one, cases, begin: sockets.run(one, cases=cases, begin=begin),
     "answers": lambda one, cases, begin: answers.run(one, cases=cases, begin=begin),
+    "scorers": lambda _, cases, begin: scorers.run(cases=cases, begin=begin),
     "files": lambda one, cases, begin: files.run(one.folder, cases=cases, begin=begin),
 }
 
