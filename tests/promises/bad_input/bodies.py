@@ -150,11 +150,12 @@ class _Asking:
         return answer
 
     def _names(self, answer: httpx.Response, changed: str) -> None:
-        """One place was changed, so that is what the answer must speak of."""
+        """One place was changed, so that is what the answer must speak of; or of prompts, which are
+        measured by the rest."""
         if answer.status_code != 422:
             return
         fields = [one["field"] for one in answer.json()["errors"]]
-        near = (changed, changed[:100] + "…", "body", *COMPARED.get(changed, ()))
+        near = (changed, changed[:100] + "…", "body", "prompts", *COMPARED.get(changed, ()))
         named = any(one == name or one.startswith(f"{name}.") for one in fields for name in near)
         self._expect(named, "another field is named than what was changed", answer)
 
