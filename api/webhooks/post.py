@@ -24,15 +24,14 @@ from prelogit.webhooks import HEADER, sign
 
 log = logging.getLogger("prelogit.api.webhooks")
 
-LONGEST_DETAIL = 200
-LARGEST_ANSWER = 4096  # bytes that are read of an answer; only its status counts
+LARGEST_ANSWER = 4096  # bytes of an answer that are waited for, and dropped: its status counts
 CONNECT_SECONDS = 5.0
 GONE = 410
 
 
 class Outcome(NamedTuple):
-    """What came of an attempt. ``status``: the receiver's, None: it gave none. ``error``: None: it
-    has arrived. ``later_seconds``: how long it asks to be left alone."""
+    """What came of an attempt. ``status``: the receiver's, None: it gave none. ``error``: in our own
+    words, None: it has arrived. ``later_seconds``: how long it asks to be left alone."""
 
     status: int | None
     error: str | None
@@ -59,7 +58,8 @@ async def attempt(one: Claimed, settings: Settings, certificates: ssl.SSLContext
             _client(entry, one, certificates) as client,
             client.stream("POST", one.url, content=one.body, headers=headers) as answer,
         ):
-            return _outcome(answer, await _beginning(answer))
+            await _drop_beginning(answer)
+            return _outcome(answer)
     except (TimeoutError, httpx.TimeoutException):
         seconds = settings.webhook_timeout_seconds
         return Outcome(None, f"no answer within {seconds:g} s: answer first, and work afterwards")
@@ -91,22 +91,23 @@ def _client(entry: str, one: Claimed, certificates: ssl.SSLContext) -> httpx.Asy
     )
 
 
-async def _beginning(answer: httpx.Response) -> bytes:
-    content = bytearray()
+async def _drop_beginning(answer: httpx.Response) -> None:
+    """Lets a receiver end a short answer, rather than break its connection off."""
+    length = 0
     async for piece in answer.aiter_raw():
-        content += piece
-        if len(content) > LARGEST_ANSWER:
+        length += len(piece)
+        if length > LARGEST_ANSWER:
             break
-    return bytes(content[:LARGEST_ANSWER])
 
 
-def _outcome(answer: httpx.Response, content: bytes) -> Outcome:
+def _outcome(answer: httpx.Response) -> Outcome:
+    """Nothing but the status is told of an answer: whoever chose the URL may not own what answers."""
     status = answer.status_code
     if answer.is_success:
         return Outcome(status, None)
     if 300 <= status < 400:
         return Outcome(status, "redirects are not followed: give the URL that it leads to")
-    text = content.decode("utf-8", "replace")
-    shown = " ".join("".join(one if one.isprintable() else " " for one in text).split())
-    told = f"status {status}" + (f": {shown[:LONGEST_DETAIL]}" if shown else "")
-    return Outcome(status, told, retry_after(answer))
+    did = "refused the event" if status < 500 else "failed"
+    return Outcome(
+        status, f"status {status}: the receiver {did}, see its own logs", retry_after(answer)
+    )

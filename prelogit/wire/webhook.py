@@ -56,8 +56,8 @@ class Delivery(BaseModel):
     """One event of a job on its way to the job's webhook.
 
     id: of the event, which the receiver sees too. attempts: begun so far. next_attempt_at: None once it is delivered or given
-    up. last_status: the receiver's HTTP status; None: it gave no answer. last_error: why the last attempt failed, with at most 200
-    characters of the answer.
+    up. last_status: the receiver's HTTP status; None: it gave no answer. last_error: why the last attempt failed; never what
+    the receiver wrote.
     """
 
     id: str
