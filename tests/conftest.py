@@ -30,6 +30,7 @@ from hypothesis import settings
 from psycopg import sql
 
 from db.session import make_engine, migrate
+from tests import small_disk as disks
 from tests.postgres import make_cluster, package_folder
 from tests.workers.processes import free_port
 
@@ -233,3 +234,40 @@ def store_url(request: pytest.FixtureRequest) -> str:
     """The URL of a fresh migrated database, once on SQLite and once on PostgreSQL."""
     kind = "fresh_sqlite" if request.param == "sqlite" else "fresh_postgres"
     return str(request.getfixturevalue(kind))
+
+
+@pytest.fixture
+def small_disk() -> Iterator[disks.SmallDisk]:
+    """A disk that this test may fill up."""
+    with disks.mounted() as disk:
+        yield disk
+
+
+@pytest.fixture
+def postgres_on_small_disk(
+    small_disk: disks.SmallDisk, postgres_url: str, _migrated_postgres: str
+) -> Iterator[str]:
+    """The URL of a migrated PostgreSQL database whose tables, but not whose log, are on it."""
+    folder, name = small_disk.folder / "tables", f"test_{uuid.uuid4().hex}"
+    folder.mkdir()
+    if os.geteuid() == 0:
+        shutil.chown(folder, "nobody")
+    where = f"{folder}".replace("'", "")
+    _run_sql(postgres_url, "CREATE TABLESPACE {} LOCATION '" + where + "'", name)
+    create = "CREATE DATABASE {} TEMPLATE {} TABLESPACE {}"
+    _run_sql(postgres_url, create, name, _migrated_postgres, name)
+    yield _renamed(postgres_url, name)
+    _run_sql(postgres_url, "DROP DATABASE {} WITH (FORCE)", name)
+    _run_sql(postgres_url, "DROP TABLESPACE {}", name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_on_small_disk(
+    request: pytest.FixtureRequest, small_disk: disks.SmallDisk, _migrated_sqlite: Path
+) -> str:
+    """The URL of a migrated database on the small disk, once of each kind."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgres_on_small_disk"))
+    path = small_disk.folder / "store.db"
+    shutil.copyfile(_migrated_sqlite, path)
+    return f"sqlite:///{path}"

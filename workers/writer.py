@@ -96,8 +96,15 @@ class Writer:
                 engines.report(session, self.claim.job_id, engine)
             work(session)
 
-        # Longer than a lease makes no sense: another worker has the prompts by then.
-        transaction(self._store, told, patience_seconds=self._lease_seconds)
+        # Longer than a lease makes no sense: another worker has the prompts by then. But one that is
+        # full or read-only refuses the other worker too, which would count as a death over the
+        # prompts. Should it let the other one through after all, that one's fence ends the wait.
+        transaction(
+            self._store,
+            told,
+            patience_seconds=self._lease_seconds,
+            stopping=self._stopping,
+        )
         self._told = engine
 
     def _on_prompt(self, prompt_id: str, window: int, dim: int) -> None:
