@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, sessionmaker
@@ -154,5 +155,13 @@ def _postgresql(url: URL) -> Engine:
         dbapi.autocommit = True
         dbapi.execute("SET idle_in_transaction_session_timeout = '60s'")
         dbapi.autocommit = False
+
+    @event.listens_for(engine, "checkin")
+    def _forget(dbapi: Any, record: ConnectionPoolEntry) -> None:
+        # After a look SQLAlchemy leaves "READ WRITE" behind, which overrules a database that is
+        # read-only by default, and which a standby refuses with another error than a write.
+        idle = dbapi is not None and dbapi.pgconn.transaction_status == TransactionStatus.IDLE
+        if idle and dbapi.read_only is not None:
+            dbapi.read_only = None
 
     return engine

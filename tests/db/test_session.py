@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from db import jobs
 from db.models import JobRow
-from db.session import check, make_engine, migrate, now, reading
+from db.session import check, make_engine, migrate, now, reading, sessions
+from db.trouble import refuses_writes
 from prelogit.core.errors import StoreError
 
 Store = sessionmaker[Session]
@@ -118,6 +119,18 @@ def test_errors_of_the_database_hide_what_was_stored(engine: Engine) -> None:
     with engine.connect() as connection, pytest.raises(DBAPIError) as caught:
         connection.execute(text("SELECT :secret FROM nowhere"), {"secret": "hunter2"})
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_look_at_a_read_only_database_lets_nobody_write_afterwards(fresh_postgres: str) -> None:
+    engine = make_engine(fresh_postgres)
+    with engine.begin() as connection:
+        connection.execute(text("SET default_transaction_read_only = on"))
+    with reading(sessions(engine)) as session:
+        session.execute(select(JobRow.id))
+    with pytest.raises(DBAPIError) as refused, engine.begin() as connection:
+        connection.execute(text("DELETE FROM jobs"))
+    assert refuses_writes(refused.value)
+    engine.dispose()
 
 
 def test_a_broken_connection_is_replaced(fresh_postgres: str) -> None:
