@@ -13,6 +13,7 @@ from api.catalog.models import ModelText
 from api.catalog.rewards import RewardCatalog
 from api.catalog.routes import router as catalog
 from api.deps import Gateway
+from api.health.refusals import Refusals
 from api.health.routes import router as health
 from api.jobs.prompts import router as prompts
 from api.jobs.routes import router as jobs
@@ -98,11 +99,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             settings.reward_url, timeout_seconds=settings.reward_listing_seconds
         )
         stack.callback(rewards.close)
+        refusals = Refusals()
         reconciler = Reconciler(
             store,
             publisher.again,
             interval_seconds=settings.reconcile_seconds,
             resend_seconds=settings.resend_seconds,
+            on_trouble=refusals.note,
         )
         ring = KeyRing(store)
         rates = Rates(settings.redis_url)
@@ -115,6 +118,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             ring=ring,
             rates=rates,
             rewards=rewards,
+            refusals=refusals,
             texts={name: ModelText(name, settings.home) for name in settings.offered},
         )
         ring.start()

@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.catalog.models import ModelText
 from api.catalog.rewards import RewardCatalog
+from api.health.refusals import Refusals
 from api.keys.rates import Rates
 from api.keys.ring import KeyRing
 from api.settings import Settings
@@ -37,6 +38,7 @@ class Gateway:
     rewards: RewardCatalog
     texts: Mapping[str, ModelText]  # of every model that is offered, by its name
     started: float = field(default_factory=time.time)  # Unix seconds
+    refusals: Refusals = field(default_factory=Refusals)
     stopping: threading.Event = field(default_factory=threading.Event)
 
     async def look(self, read: Callable[[Session], T]) -> T:

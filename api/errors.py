@@ -158,6 +158,7 @@ def _http(request: Request, error: Exception) -> JSONResponse:
 
 def _store(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, sql.SQLAlchemyError)  # noqa: S101  (registered for such types)
+    request.app.state.gateway.refusals.note(error)
     detail = trouble(error)
     told = (request.method, request.url.path, type(error).__name__, detail)
     log.error("%s %s: the store failed (%s): %s", *told)

@@ -28,7 +28,7 @@ class Reconciler:
     """A thread that looks every ``interval_seconds`` for groups that need another wake-up.
 
     A group is woken again when its last wake-up is ``resend_seconds`` old and it still has
-    prompts that nobody holds.
+    prompts that nobody holds. ``on_trouble`` hears what the store refuses.
     """
 
     def __init__(
@@ -38,9 +38,11 @@ class Reconciler:
         *,
         interval_seconds: float,
         resend_seconds: float,
+        on_trouble: Callable[[Exception], None] = lambda error: None,
     ) -> None:
         self._store = store
         self._again = again
+        self._on_trouble = on_trouble
         self._interval_seconds = interval_seconds
         self._resend_seconds = resend_seconds
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
@@ -74,6 +76,7 @@ class Reconciler:
             try:
                 self.look()
             except (SQLAlchemyError, StoreError) as error:
+                self._on_trouble(error)
                 # The next round tries again: nothing is lost, for the store knows what is due.
                 log.warning("the reconciler waits for the store: %s", type(error).__name__)
             except Exception:

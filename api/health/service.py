@@ -63,7 +63,7 @@ def _store(here: Gateway) -> str | None:
         check(here.engine)
     except StoreError as error:
         return str(error)
-    return None
+    return here.refusals.lately()
 
 
 def _queue(here: Gateway) -> str | None:

@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy import Engine, event, text
 
-from tests.api.running import Running
+from tests.api.conftest import Start
+from tests.api.running import Running, eventually
 
 LARGE = {"prompts": ["and so on " * 20] * 200}
 
@@ -37,6 +38,17 @@ def run(engine: Engine, statement: str) -> None:
         connection.execute(text(statement))
 
 
+def unready(gateway: Running) -> str:
+    """What the gateway says of its store where it is asked whether it is ready."""
+    return str(gateway.get("/health/ready").json()["parts"]["store"]["problem"])
+
+
+def read_only(engine: Engine) -> str:
+    if engine.dialect.name == "sqlite":
+        return "PRAGMA query_only=ON"
+    return "SET default_transaction_read_only = on"
+
+
 def refuses(gateway: Running, statement: str, said: str, mended: str | None = None) -> None:
     """``statement`` spoils each connection; or the store itself, until ``mended`` is run."""
     before, engine = gateway.job(), gateway.inside.engine
@@ -49,6 +61,7 @@ def refuses(gateway: Running, statement: str, said: str, mended: str | None = No
         assert refused.headers["retry-after"]
         assert said in refused.json()["detail"]
         assert gateway.get(f"/v1/jobs/{before['id']}").json()["request"] == before["request"]
+        assert said in unready(gateway)
     if mended is not None:
         run(engine, mended)
     accepted = gateway.post(LARGE, **{"Idempotency-Key": "large"})
@@ -58,9 +71,15 @@ def refuses(gateway: Running, statement: str, said: str, mended: str | None = No
 
 
 def test_a_store_that_is_read_only(gateway: Running) -> None:
-    sqlite = gateway.inside.engine.dialect.name == "sqlite"
-    statement = "PRAGMA query_only=ON" if sqlite else "SET default_transaction_read_only = on"
-    refuses(gateway, statement, "the store is read-only")
+    refuses(gateway, read_only(gateway.inside.engine), "the store is read-only")
+
+
+def test_a_gateway_that_nobody_posts_to_finds_out_too(start: Start) -> None:
+    gateway = start(reconcile_seconds=0.1)
+    engine = gateway.inside.engine
+    assert "read-only" not in unready(gateway)
+    with Spoiled(engine, read_only(engine)):
+        eventually(lambda: "the store is read-only" in unready(gateway))
 
 
 # What PostgreSQL says where its disk is full, without a disk that is.
