@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from db.session import make_engine, migrate
@@ -19,6 +20,7 @@ from tests.workers.stack import METHOD, Stack, running_stack
 pytestmark = pytest.mark.slow
 
 COMMANDS = blocks(DOCS / "backup.md", "bash")
+PROGRAMS = ("pg_dump", "pg_restore")
 
 
 def command(*words: str) -> str:
@@ -100,9 +102,44 @@ def test_a_job_goes_on_from_a_dump_of_postgresql(
         )
         stack.reward.mood.clear()
         assert stack.ended(jobs[1]).status == "succeeded"
-    shell(command("pg_restore"), NEW_DATABASE_URL=empty_postgres, BACKUP=backup)
+    shell(
+        command("pg_restore", "$NEW_DATABASE_URL"), NEW_DATABASE_URL=empty_postgres, BACKUP=backup
+    )
     with running_stack(second, model_folder, empty_postgres) as stack:
         go_on(stack, *jobs)
+
+
+# Compose's part, without its containers: what it would run in the database's, over its socket.
+DOCKER = """
+docker() {
+  case "$*" in "compose exec -T postgres "*)
+    shift 4
+    "${@/--dbname=prelogit/--dbname=$URL}" ;;
+  esac
+}
+"""
+
+
+def test_a_store_comes_whole_out_of_a_container_or_not_at_all(
+    tmp_path: Path, fresh_postgres: str, empty_postgres: str
+) -> None:
+    scripts = [DOCKER + f"cd {tmp_path}\n" + command("docker", word) for word in PROGRAMS]
+    with psycopg.connect(fresh_postgres) as first:
+        first.execute("CREATE TABLE zz (told text)")
+        first.execute("INSERT INTO zz VALUES ('kept')")
+    shell(scripts[0], URL=fresh_postgres)
+    assert (tmp_path / "prelogit.dump").stat().st_mode & 0o077 == 0
+    with psycopg.connect(empty_postgres) as second:
+        second.execute("CREATE TABLE zz (told text)")  # in the way, and among the last
+    with pytest.raises(subprocess.CalledProcessError):
+        shell(scripts[1], URL=empty_postgres)
+    with psycopg.connect(empty_postgres) as second:
+        assert second.execute("SELECT to_regclass('jobs')").fetchone() == (None,)
+        second.execute("DROP TABLE zz")
+    shell(scripts[1], URL=empty_postgres)
+    with psycopg.connect(empty_postgres) as second:
+        assert second.execute("SELECT told FROM zz").fetchall() == [("kept",)]
+        assert second.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
 
 
 def test_a_copy_is_never_written_over_another(tmp_path: Path) -> None:
