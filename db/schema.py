@@ -13,6 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from db.trouble import refuses_writes, trouble
 from prelogit.core.errors import StoreError
 
 if TYPE_CHECKING:
@@ -91,13 +92,14 @@ def _known(config: Config) -> set[str]:
 
 
 def _unreachable(engine: Engine, error: SQLAlchemyError) -> str:
-    if engine.dialect.name == "sqlite":
-        return (
-            f"the SQLite database cannot be used ({type(error).__name__}): correct "
-            "PRELOGIT_DATABASE_URL, or the permissions and free space of its folder"
-        )
-    where = f"{engine.url.host or 'localhost'}:{engine.url.port or 5432}"
-    return (
-        f"PostgreSQL at {where} cannot be used ({type(error).__name__}): start it, or correct "
-        "PRELOGIT_DATABASE_URL"
+    sqlite = engine.dialect.name == "sqlite"
+    where = f"PostgreSQL at {engine.url.host or 'localhost'}:{engine.url.port or 5432}"
+    named = "the SQLite database" if sqlite else where
+    if refuses_writes(error):
+        return f"{named} cannot be used: {trouble(error)}"
+    cure = (
+        "correct PRELOGIT_DATABASE_URL, or the permissions and free space of its folder"
+        if sqlite
+        else "start it, or correct PRELOGIT_DATABASE_URL"
     )
+    return f"{named} cannot be used ({type(error).__name__}): {cure}"

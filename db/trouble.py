@@ -6,6 +6,8 @@ from sqlalchemy.exc import DBAPIError
 
 _FULL = "53100"  # PostgreSQL's disk_full
 _READ_ONLY = "25006"  # its read_only_sql_transaction
+# SQLite's; the second is of a connection that finds no room for what it shares with the others.
+_FULL_NAMES = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")
 
 
 def refuses_writes(error: BaseException | None) -> bool:
@@ -30,7 +32,7 @@ def trouble(error: BaseException | None) -> str:
 
 def _is_full(error: BaseException | None) -> bool:
     state, name = _codes(error)
-    return state == _FULL or name.startswith("SQLITE_FULL")
+    return state == _FULL or name.startswith(_FULL_NAMES)
 
 
 def _is_read_only(error: BaseException | None) -> bool:
