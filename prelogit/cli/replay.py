@@ -13,6 +13,7 @@ from prelogit.cli.reporting import FAILED, Json, notes, out, print_json, reporte
 from prelogit.cli.trace import PromptId
 from prelogit.core.errors import InputError
 from prelogit.core.ranking import rank
+from prelogit.core.records import PromptStatus
 from prelogit.wire.jobs import Job, JobRequest, PromptItem
 
 
@@ -39,11 +40,11 @@ def replay(
     with connect() as client:
         handle = client.job(job_id)
         result = handle.result(prompt_id)
+        candidates = handle.candidates(prompt_id)  # before the trace, which must have their rounds
         trace = handle.trace(prompt_id)
-        candidates = handle.candidates(prompt_id)
         item = handle.prompt(prompt_id).item
     if not candidates:
-        raise InputError(f"{prompt_id} of {job_id} has no answer yet (it is {result.status})")
+        raise InputError(_no_answer(job_id, prompt_id, result.status))
     answer = rank(candidates, trace.iterations)[0]
     request = _about(handle.job, item)
     from prelogit.engine.load import load_model
@@ -69,7 +70,7 @@ def replay(
                 "stored": answer.text,
                 "iteration": answer.iteration,
                 "sample": answer.sample,
-                "same_weights": stored == model.fingerprint,
+                "same_weights": None if stored is None else stored == model.fingerprint,
             }
         )
     else:
@@ -78,7 +79,14 @@ def replay(
             notes.print("the same, token for token", style="green")
         else:
             notes.print(f"another answer from token {again.first_difference} on", style="red")
-        if stored != model.fingerprint:
+        if stored is None:
+            notes.print(
+                f"whether the weights are the job's is not known: {prompt_id} has no stored result",
+                style="yellow",
+                highlight=False,
+                markup=False,
+            )
+        elif stored != model.fingerprint:
             notes.print(
                 f"the weights are not the job's: fingerprint {model.fingerprint} here, {stored} there",
                 style="yellow",
@@ -86,6 +94,13 @@ def replay(
             )
     if not again.same:
         raise typer.Exit(FAILED)
+
+
+def _no_answer(job_id: str, prompt_id: str, status: PromptStatus) -> str:
+    told = f"{prompt_id} of {job_id} has no answer"
+    if status in ("queued", "running"):
+        return f"{told} yet (it is {status})"
+    return f"{told} ({status} before its first round): prelogit retry {job_id} runs it"
 
 
 def _about(job: Job, item: PromptItem) -> JobRequest:
