@@ -55,7 +55,7 @@ def whole_parquet(*, cut: int) -> bytes:
     return whole[: len(whole) // 2 - cut] + whole[len(whole) // 2 :]
 
 
-_PACKED = gzip.compress(b'{"prompt": "a"}' * 20)
+_PACKED = gzip.compress(b'{"prompt": "a"}' * 20, mtime=0)
 DAMAGED = _PACKED[:12] + b"\xff\xff\xff" + _PACKED[15:]
 
 
@@ -213,7 +213,7 @@ def test_csv_cells_hold_line_breaks_and_messages_as_json(tmp_path: Path) -> None
         ("a.jsonl", json.dumps({"messages": "[" * 100_000}), "must be a JSON list of messages"),
         (
             "a.jsonl.gz",
-            gzip.compress(b'{"prompt": "a"}')[:-9],
+            gzip.compress(b'{"prompt": "a"}', mtime=0)[:-9],
             "damaged gzip file, or ends too early",
         ),
         ("a.jsonl.gz", DAMAGED, "damaged gzip file"),
