@@ -19,7 +19,8 @@ EXTRAS = PROJECT["optional-dependencies"]
 TESTED = ("test", "check", "plot", "tune", "otel")
 BASE = [Requirement(one) for one in PROJECT["dependencies"]]
 ASKED = {
-    "prelogit": BASE,
+    # The image can send traces.
+    "prelogit": [*BASE, *(Requirement(one) for one in EXTRAS["otel"])],
     "develop": [*BASE, *(Requirement(one) for extra in TESTED for one in EXTRAS[extra])],
     "safety": [*BASE, *(Requirement(one) for one in EXTRAS["safety"])],
     "build": [Requirement("build"), Requirement("hatchling>=1.27")],
