@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 import redis
 import uvicorn
+from sqlalchemy import Pool
 
 from api.app import create_app
 from api.deps import Gateway
@@ -177,6 +178,7 @@ class Running:
             lifespan="on",
         )
         config.timeout_graceful_shutdown = grace_seconds
+        self._old_pools: list[Pool] = []
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run)
         self._thread.start()
@@ -191,6 +193,14 @@ class Running:
         gateway: Gateway = self.app.state.gateway
         return gateway
 
+    def renew_connections(self) -> None:
+        """Has new ones made to the store from now on.
+
+        Old ones that are in use go back to the old pool, which nobody but ``stop`` would close.
+        """
+        self._old_pools.append(self.inside.engine.pool)
+        self.inside.engine.dispose()
+
     def stop(self) -> None:
         if not self._thread.is_alive():
             return
@@ -198,6 +208,8 @@ class Running:
         self.inside.stopping.set()
         self._server.should_exit = True
         self._thread.join()
+        for pool in self._old_pools:
+            pool.dispose()
 
     def post(self, body: Any = None, **headers: str) -> httpx.Response:
         sent = {"prompts": ["tell me"]} if body is None else body

@@ -257,7 +257,7 @@ def test_no_key_stands_in_a_log_or_an_error(
             get(locked, f"/v1/jobs/{made}%0afake line", wrong),
             client.get("/v1/keys"),
         ]
-        locked.inside.engine.dispose()
+        locked.renew_connections()
     # The client's log and the server's, which is off outside of tests, have whole addresses.
     lines = [one.getMessage() for one in caplog.records if one.name.startswith("prelogit")]
     for key in (admin.key, wrong, made):

@@ -13,10 +13,11 @@ LARGE = {"prompts": ["and so on " * 20] * 200}
 
 
 class Spoiled:
-    """While it lasts, every connection of an engine begins with a statement that spoils it."""
+    """While it lasts, every connection of a gateway begins with a statement that spoils it."""
 
-    def __init__(self, engine: Engine, statement: str) -> None:
-        self._engine, self._statement = engine, statement
+    def __init__(self, gateway: Running, statement: str) -> None:
+        self._gateway, self._statement = gateway, statement
+        self._engine = gateway.inside.engine
 
     def _spoil(self, dbapi: Any, record: Any) -> None:
         cursor = dbapi.cursor()
@@ -26,11 +27,11 @@ class Spoiled:
 
     def __enter__(self) -> None:
         event.listen(self._engine, "connect", self._spoil)
-        self._engine.dispose()
+        self._gateway.renew_connections()
 
     def __exit__(self, *_: object) -> None:
         event.remove(self._engine, "connect", self._spoil)
-        self._engine.dispose()
+        self._gateway.renew_connections()
 
 
 def run(engine: Engine, statement: str) -> None:
@@ -54,7 +55,7 @@ def refuses(gateway: Running, statement: str, said: str, mended: str | None = No
     before, engine = gateway.job(), gateway.inside.engine
     if mended is not None:
         run(engine, statement)
-    with Spoiled(engine, "SELECT 1" if mended is not None else statement):
+    with Spoiled(gateway, "SELECT 1" if mended is not None else statement):
         refused = gateway.post(LARGE, **{"Idempotency-Key": "large"})
         assert refused.status_code == 503
         assert refused.headers["content-type"] == "application/problem+json"
@@ -78,7 +79,7 @@ def test_a_gateway_that_nobody_posts_to_finds_out_too(start: Start) -> None:
     gateway = start(reconcile_seconds=0.1)
     engine = gateway.inside.engine
     assert "read-only" not in unready(gateway)
-    with Spoiled(engine, read_only(engine)):
+    with Spoiled(gateway, read_only(engine)):
         eventually(lambda: "the store is read-only" in unready(gateway))
 
 
