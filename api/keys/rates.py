@@ -22,6 +22,8 @@ log = logging.getLogger("prelogit.api.keys")
 # An answer must not wait for a queue that does not answer.
 QUEUE_SECONDS = 0.25
 AWAY_SECONDS = 5.0
+# More than there are threads that answer requests (40), so that none is refused one: kombu's limit is 10.
+CONNECTIONS = 64
 _PREFIX = "prelogit:rate:"
 # One step: other gateways take from the same bucket. The clock is the server's.
 _TAKE = """
@@ -71,7 +73,7 @@ class Rates:
 
     def __init__(self, url: str) -> None:
         limits = {"socket_timeout": QUEUE_SECONDS, "socket_connect_timeout": QUEUE_SECONDS}
-        quick = {**TRANSPORT, **limits}
+        quick = {**TRANSPORT, **limits, "max_connections": CONNECTIONS}
         self._connection = make_producer(url).connection_for_write(transport_options=quick)
         self._client: Redis | None = None
         self._own: dict[str, Bucket] = {}

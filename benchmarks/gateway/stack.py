@@ -62,7 +62,7 @@ def running(folder: Path, database: str, *, max_prompts: int) -> Iterator[Stack]
             ),
         )  # fmt: skip
         ends.callback(gateway.kill)
-        gateway.until_said("Application startup complete")
+        gateway.until_said("Uvicorn running on")
         engine = make_engine(url)
         ends.callback(engine.dispose)
         yield Stack(

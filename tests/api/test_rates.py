@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import httpx
 import pytest
@@ -60,6 +61,23 @@ def test_requests_at_once_get_no_more_than_there_is(own_valkey: Valkey) -> None:
     assert 2 <= sum(wait == 0 for wait in waits) <= 2 + came_up
     for gateway in gateways:
         gateway.close()
+
+
+def test_no_request_at_once_counts_for_itself(
+    own_valkey: Valkey, caplog: pytest.LogCaptureFixture
+) -> None:
+    rates, threads = Rates(own_valkey.url), 40
+    together = Barrier(threads)
+
+    def asked(_: int) -> float:
+        together.wait()
+        return rates.take("k", 4)
+
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(5):
+            list(pool.map(asked, range(threads)))
+    assert "MaxConnectionsError" not in caplog.text
+    rates.close()
 
 
 def test_without_a_queue_each_gateway_counts_for_itself(start: Start, own_valkey: Valkey) -> None:
