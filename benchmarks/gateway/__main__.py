@@ -50,7 +50,9 @@ def on(database: str, told: argparse.Namespace) -> tuple[list[Load], list[claimi
     with _stack(database, told) as stack:
         stack.post(told.long)
         claims = [
-            claiming.measure(stack, workers, seconds=told.work_seconds) for workers in told.workers
+            claiming.measure(stack, workers, engine=engine, seconds=told.work_seconds)
+            for engine in told.engine
+            for workers in told.workers
         ]
     return loads, claims
 
@@ -89,6 +91,9 @@ def main(words: Iterable[str] | None = None) -> None:
     parser.add_argument("--workers", type=_several, default=[1, 2, 4, 8])
     parser.add_argument(
         "--work-seconds", type=float, default=20.0, help="of each number of workers"
+    )
+    parser.add_argument(
+        "--engine", type=float, nargs="+", default=[0.0, 2.0], help="seconds that a group takes"
     )
     parser.add_argument("--out", type=Path, default=None)
     told = parser.parse_args(None if words is None else list(words))

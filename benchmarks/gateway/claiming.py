@@ -20,13 +20,14 @@ from tests.workers.processes import Child, environment, until
 
 
 class Claims(NamedTuple):
-    """What so many workers did. ``doubled``: prompts that were claimed more than once.
+    """What so many workers did. ``engine``: seconds that a group takes. ``doubled``: prompts that were claimed more than once.
 
     ``short_waited``, ``short_took``: seconds until the job of 10 prompts behind the long one was
     begun and had ended. ``cpu_ms``: of all workers, for each prompt.
     """
 
     workers: int
+    engine: float
     seconds: float
     claims_a_second: float
     prompts_a_second: float
@@ -36,11 +37,11 @@ class Claims(NamedTuple):
     cpu_ms: float
 
 
-def measure(stack: Stack, workers: int, *, seconds: float) -> Claims:
+def measure(stack: Stack, workers: int, *, engine: float, seconds: float) -> Claims:
     """Lets workers follow the queue for so long; a job of 10 prompts is posted halfway."""
     folder = stack.folder / f"workers-{workers}-{time.monotonic_ns()}"
     folder.mkdir()
-    with _following(stack, folder, workers) as children:
+    with _following(stack, folder, workers, engine) as children:
         until(lambda: _lines(folder), "a first group was claimed")
         begun, before = time.time(), sum(cpu_seconds(child.pid) for child in children)
         time.sleep(seconds / 2)
@@ -56,7 +57,7 @@ def measure(stack: Stack, workers: int, *, seconds: float) -> Claims:
     again = sum(fence > 1 for line in lines for fence in line["fences"].values())
     created, started, over = _times(stack, short)
     return Claims(
-        workers, ended - begun, len(mine) / (ended - begun), prompts / (ended - begun),
+        workers, engine, ended - begun, len(mine) / (ended - begun), prompts / (ended - begun),
         again + len(seen) - len(set(seen)),
         (started - created).total_seconds(), (over - created).total_seconds(),
         1000 * cpu / max(1, prompts),
@@ -64,11 +65,13 @@ def measure(stack: Stack, workers: int, *, seconds: float) -> Claims:
 
 
 @contextmanager
-def _following(stack: Stack, folder: Path, workers: int) -> Iterator[list[Child]]:
+def _following(stack: Stack, folder: Path, workers: int, engine: float) -> Iterator[list[Child]]:
     command = [sys.executable, "-P", "-m", "benchmarks.gateway.fake_worker"]
     command += [stack.database_url, stack.redis_url, stack.model]
     children = [
-        Child([*command, str(folder / f"{n}.jsonl")], folder / f"{n}.log", environment())
+        Child(
+            [*command, str(folder / f"{n}.jsonl"), str(engine)], folder / f"{n}.log", environment()
+        )
         for n in range(workers)
     ]
     try:

@@ -1,7 +1,8 @@
 """A worker without an engine: takes wake-ups from the real queue, claims, writes a round, ends.
 
-``python -m benchmarks.gateway.fake_worker DATABASE_URL REDIS_URL MODEL LOG``: until SIGTERM. Each
-claim becomes a line of JSON: when, which job, and the fences of its prompts.
+``python -m benchmarks.gateway.fake_worker DATABASE_URL REDIS_URL MODEL LOG SECONDS``: until SIGTERM.
+Each claim becomes a line of JSON: when, which job, and the fences of its prompts. SECONDS: how long
+a group takes the engine that is not there.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from workers.app import make_app
 
 
 def main() -> None:
-    database_url, redis_url, model, log = sys.argv[1:]
+    database_url, redis_url, model, log, seconds = sys.argv[1:]
     store = sessions(make_engine(database_url))
     lines = Path(log).open("a", buffering=1)  # noqa: SIM115 - for as long as the process
     app = make_app(redis_url, queue_of(model))
@@ -45,6 +46,7 @@ def main() -> None:
         fences = {prompt.prompt_id: prompt.fence for prompt in claim.prompts}
         told = {"at": time.time(), "job": claim.job_id, "fences": fences}
         lines.write(json.dumps(told) + "\n")
+        stopping.wait(float(seconds))
         for prompt in claim.prompts:
             result = Result(
                 prompt_id=prompt.prompt_id, status="succeeded", response=ANSWER, reward=row.best

@@ -17,7 +17,19 @@ def test_requests_are_answered_and_no_prompt_is_claimed_twice(
 ) -> None:
     out = tmp_path / "load.json"
     words = "--databases sqlite --clients 2 --seconds 0.2 --running 100 --long 200"
-    gateway.main([*words.split(), "--workers", "2", "--work-seconds", "1", "--out", str(out)])
+    gateway.main(
+        [
+            *words.split(),
+            "--workers",
+            "2",
+            "--work-seconds",
+            "1",
+            "--engine",
+            "0.1",
+            "--out",
+            str(out),
+        ]
+    )
     printed, told = capsys.readouterr().out, json.loads(out.read_text())
     found = told["databases"]["sqlite"]
     kinds = {(load["kind"], load["clients"]) for load in found["requests"]}
