@@ -8,12 +8,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given, seed
 from hypothesis import strategies as st
 
 import prelogit
 from prelogit.core.errors import PrelogitError
 from tests.promises.bad_input.bodies import written
+from tests.promises.bad_input.generated import generated
 from tests.promises.bad_input.house import House
 from tests.promises.bad_input.leaks import TRACES
 from tests.promises.bad_input.tally import Tally
@@ -104,13 +105,7 @@ def _each(
     cases: int, begin: int,
 ) -> None:  # fmt: skip
     @seed(begin)
-    @settings(
-        max_examples=cases,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-        deadline=None,
-        database=None,
-    )
+    @generated(cases)
     @given(contents, st.sampled_from(STATUSES), st.sampled_from(TYPES))
     def one(content: bytes, status: int, kind: str) -> None:
         saying.content, saying.status, saying.kind = content, status, kind

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given, seed
 from hypothesis import strategies as st
 
 from tests.promises.bad_input import valid
+from tests.promises.bad_input.generated import generated
 from tests.promises.bad_input.house import House
 from tests.promises.bad_input.tally import Tally
 from tests.promises.bad_input.wrong import Mutation, broken_bytes, mutations
@@ -55,13 +56,7 @@ def _each(
     strategy: st.SearchStrategy[Any], check: Callable[[Any], None], cases: int, begin: int
 ) -> None:
     @seed(begin)
-    @settings(
-        max_examples=cases,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-        deadline=None,
-        database=None,
-    )
+    @generated(cases)
     @given(strategy)
     def one(value: Any) -> None:
         check(value)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given, seed
 from hypothesis import strategies as st
 
 from prelogit.core.errors import InputError
@@ -25,6 +25,7 @@ from prelogit.evaluation.arms import arms_of_file
 from prelogit.value.file import read_value, save_value
 from prelogit.value.network import untrained
 from tests.promises.bad_input.bodies import joined, written
+from tests.promises.bad_input.generated import generated
 from tests.promises.bad_input.leaks import TRACES
 from tests.promises.bad_input.tally import Tally
 from tests.promises.bad_input.wrong import broken_bytes, mutations
@@ -73,13 +74,7 @@ def _each(
     begin: int,
 ) -> None:
     @seed(begin)
-    @settings(
-        max_examples=cases,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-        deadline=None,
-        database=None,
-    )
+    @generated(cases)
     @given(contents)
     def one(content: bytes) -> None:
         path.write_bytes(content)

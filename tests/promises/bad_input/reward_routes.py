@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given, seed
 from hypothesis.errors import Unsatisfiable
 from hypothesis.strategies import booleans
 from schemathesis import GenerationMode
@@ -18,6 +18,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
+from tests.promises.bad_input.generated import generated
 from tests.promises.bad_input.house import House
 from tests.promises.bad_input.tally import Tally
 
@@ -49,13 +50,7 @@ def _call(
     operation: Any, mode: GenerationMode, house: House, tally: Tally, cases: int, begin: int
 ) -> None:
     @seed(begin)
-    @settings(
-        max_examples=cases,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-        deadline=None,
-        database=None,
-    )
+    @generated(cases)
     @given(case=operation.as_strategy(generation_mode=mode), named=booleans())
     def check(case: Any, named: bool) -> None:
         if named:

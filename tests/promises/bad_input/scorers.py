@@ -6,13 +6,14 @@ import asyncio
 import math
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given, seed
 from hypothesis import strategies as st
 
 from prelogit.core.errors import PrelogitError
 from prelogit.rewards.load import load_reward
 from tests.promises.bad_input.answers import STATUSES, TYPES, Saying, saying_server
 from tests.promises.bad_input.bodies import written
+from tests.promises.bad_input.generated import generated
 from tests.promises.bad_input.leaks import TRACES
 from tests.promises.bad_input.tally import Tally
 from tests.promises.bad_input.wrong import broken_bytes, mutations
@@ -53,13 +54,7 @@ def _each(
     )
 
     @seed(begin)
-    @settings(
-        max_examples=cases,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-        deadline=None,
-        database=None,
-    )
+    @generated(cases)
     @given(contents, st.sampled_from(STATUSES), st.sampled_from(TYPES))
     def one(content: bytes, status: int, kind: str) -> None:
         saying.content, saying.status, saying.kind = content, status, kind
